@@ -1,0 +1,89 @@
+#include "base/text.h"
+
+static const char hex_digits[] = "0123456789abcdef";
+static const char b64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void wt_hex(const void *ptr, size_t n, char *out)
+{
+    const unsigned char *p = ptr;
+    for (size_t i = 0; i < n; i++) {
+        *out++ = hex_digits[p[i] >> 4];
+        *out++ = hex_digits[p[i] & 15];
+    }
+    *out = '\0';
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)wt_lower((unsigned char)c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool wt_unhex(struct wt_str s, void *out, size_t n)
+{
+    unsigned char *p = out;
+    if (s.len != 2 * n)
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (hex_value(s.ptr[i]) < 0)
+            return false;
+    for (size_t i = 0; i < n; i++)
+        p[i] = (unsigned char)(hex_value(s.ptr[2 * i]) << 4 | hex_value(s.ptr[2 * i + 1]));
+    return true;
+}
+
+int wt_base64_add(struct wt_buf *out, const void *ptr, size_t n)
+{
+    const unsigned char *p = ptr;
+    int r = wt_buf_reserve(out, (n * 4 + 2) / 3);
+    if (r < 0)
+        return r;
+    char *to = out->ptr + out->len;
+    for (; n >= 3; n -= 3, p += 3) {
+        *to++ = b64_digits[p[0] >> 2];
+        *to++ = b64_digits[(p[0] & 3) << 4 | p[1] >> 4];
+        *to++ = b64_digits[(p[1] & 15) << 2 | p[2] >> 6];
+        *to++ = b64_digits[p[2] & 63];
+    }
+    if (n) {
+        unsigned second = n == 2 ? p[1] : 0;
+        *to++ = b64_digits[p[0] >> 2];
+        *to++ = b64_digits[(p[0] & 3) << 4 | second >> 4];
+        if (n == 2)
+            *to++ = b64_digits[(second & 15) << 2];
+    }
+    out->len = (size_t)(to - out->ptr);
+    return 0;
+}
+
+static int b64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+int wt_base64_decode(struct wt_buf *out, struct wt_str s)
+{
+    unsigned acc = 0;
+    int bits = 0;
+    int r = s.len % 4 == 1 ? WT_EINVAL : wt_buf_reserve(out, s.len * 3 / 4 + 3);
+    for (size_t i = 0; r == 0 && i < s.len; i++) {
+        int v = b64_value(s.ptr[i]);
+        if (v < 0)
+            return WT_EINVAL;
+        acc = acc << 6 | (unsigned)v;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            out->ptr[out->len++] = (char)(acc >> bits & 0xff);
+        }
+    }
+    return r;
+}

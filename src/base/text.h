@@ -1,0 +1,14 @@
+/* Bytes as text: hexadecimal and base64 (RFC 4648 §5, URL alphabet, no padding). */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include "base/buf.h"
+
+/* `out` holds 2 × n + 1 bytes; terminated. */
+void wt_hex(const void *ptr, size_t n, char *out);
+bool wt_unhex(struct wt_str s, void *out, size_t n); /* exactly 2 × n digits, any case */
+
+int wt_base64_add(struct wt_buf *out, const void *ptr, size_t n);
+int wt_base64_decode(struct wt_buf *out, struct wt_str s); /* WT_EINVAL: not base64url */
+
+#endif
