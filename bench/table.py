@@ -1,0 +1,78 @@
+"""Aligned tables of what was measured."""
+
+
+def aligned(header, rows):
+    cells = [header] + [[str(c) for c in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = []
+    for row in cells:
+        first = row[0].ljust(widths[0])
+        lines.append("  ".join([first] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]))
+    lines.insert(1, "-" * len(lines[0]))
+    return "\n".join("  " + line.rstrip() for line in lines)
+
+
+def ratio(value, base):
+    return f"{value / base:.2f}" if value is not None and base else "-"
+
+
+def base_of(result, name, key):
+    return result[name][key] if name in result else None
+
+
+def saturation(result):
+    rows = []
+    haproxy, forwarder = (base_of(result, n, "process_us") for n in ("haproxy", "forwarder"))
+    haproxy_core, forwarder_core = (base_of(result, n, "core_us") for n in ("haproxy", "forwarder"))
+    for name, r in result.items():
+        rows.append([name, f"{r['rate']:.0f}", f"{r['process_us']:.1f}", f"{r['least_us']:.1f}",
+                     f"{100 * r['spread']:.0f} %", ratio(r["process_us"], haproxy),
+                     ratio(r["process_us"], forwarder), f"{r['core_us']:.1f}",
+                     ratio(r["core_us"], haproxy_core), ratio(r["core_us"], forwarder_core),
+                     f"{100 * r['core_busy']:.0f} %", r["errors"]])
+    return aligned(["saturation, 64 connections", "requests/s", "process us", "least", "spread",
+                    "/haproxy", "/forwarder", "core us", "/haproxy", "/forwarder", "core busy",
+                    "errors"], rows)
+
+
+def rates(result):
+    blocks = []
+    for level in result["levels"]:
+        peers = level["peers"]
+        haproxy, forwarder = (base_of(peers, n, "process_us") for n in ("haproxy", "forwarder"))
+        rows = [[name, f"{r['process_us']:.1f}", f"{r['least_us']:.1f}",
+                 f"{100 * r['spread']:.0f} %",
+                 ratio(r["process_us"], haproxy), ratio(r["process_us"], forwarder),
+                 f"{r['core_us']:.1f}", f"{100 * r['core_busy']:.0f} %", r["errors"]]
+                for name, r in peers.items()]
+        title = f"{level['rate']:.0f} requests/s ({100 * level['share']:.0f} % of the slowest)"
+        blocks.append(aligned([title, "process us", "least", "spread", "/haproxy", "/forwarder",
+                               "core us", "core busy", "errors"], rows))
+    return "\n\n".join(blocks)
+
+
+def latency(result):
+    rows = [[name, f"{r['rate']:.0f}", f"{r['p50_us']:.0f}", f"{r['p99_us']:.0f}",
+             f"{r['direct_p50_us']:.0f}", f"{r['direct_p99_us']:.0f}", f"{r['added_p50_us']:.0f}",
+             f"{r['added_p99_us']:.0f}", f"{100 * r['spread']:.0f} %", r["errors"]]
+            for name, r in result.items()]
+    return aligned(["open loop at 70 % of its own peak", "requests/s", "p50 us", "p99 us",
+                    "direct p50", "direct p99", "added p50", "added p99", "spread", "errors"], rows)
+
+
+def idle(result):
+    rows = []
+    for name, counts in result.items():
+        for count, r in counts.items():
+            rows.append([name, count, r["held"], f"{r['pss_per_connection']:.0f}",
+                         f"{r['pss_total'] / 1048576:.1f}", f"{r['slab_per_connection']:.0f}"])
+    return aligned(["idle keep-alive connections", "asked", "held", "PSS bytes each",
+                    "PSS MiB in all", "slab bytes each *"], rows) + \
+        "\n  * kernel memory of the whole machine: both ends of each connection, and the upstream's"
+
+
+def routes(result):
+    rows = [[name, f"{r['rate']:.0f}", f"{r['process_us']:.2f}", f"{100 * r['spread']:.0f} %",
+             ratio(r["process_us"], r["base_us"]), r["errors"]] for name, r in result.items()]
+    return aligned(["routes of watari", "requests/s", "process us", "spread", "/10 routes",
+                    "errors"], rows)

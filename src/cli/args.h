@@ -1,0 +1,39 @@
+/* Command lines: a table of options per command, parsed as kubectl users expect (-f X, -fX, --name X, --name=X, options and
+ * operands in any order, `--` ends options). */
+#ifndef CLI_ARGS_H
+#define CLI_ARGS_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+enum cli_option_kind {
+    CLI_FLAG,  /* bool */
+    CLI_TEXT,  /* const char * */
+    CLI_TEXTS, /* struct cli_texts: may be given several times */
+    CLI_COUNT, /* unsigned */
+};
+
+enum { CLI_TEXTS_MAX = 32 };
+
+struct cli_texts {
+    const char *items[CLI_TEXTS_MAX];
+    unsigned n;
+};
+
+struct cli_option {
+    char letter; /* 0: none */
+    const char *name;
+    enum cli_option_kind kind;
+    void *out;
+    const char *value, *help; /* "DIR", "where state is kept" */
+};
+
+/* Fills the options' outputs and the operands. WT_EINVAL with "did you mean" for an unknown option. */
+int cli_args_parse(int argc, char **argv, const struct cli_option *options, unsigned n_options,
+                   struct cli_texts *operands, struct wt_err *err);
+
+/* "  -f, --filename FILE   what" lines. */
+void cli_args_help(const struct cli_option *options, unsigned n_options);
+
+#endif

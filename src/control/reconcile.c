@@ -1,0 +1,282 @@
+#include "control/reconcile.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "control/event.h"
+#include "control/migration_plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    COUNTERS_EVERY_MS = 1000, /* a status that differs only in counters is written this often */
+    TRY_AGAIN_MS = 5000,
+    ARENA_BYTES = 4 << 20,
+};
+
+struct due {
+    int64_t at_ms;    /* INT64_MAX: nothing to do */
+    int64_t wrote_ms; /* monotonic */
+    json_t *base;     /* of control_reports_count() */
+};
+
+struct control_reconciler {
+    struct control_store *store;
+    struct control_reports *reports;
+    struct wt_map queue; /* key -> struct due */
+    struct control_reconcile_stats stats;
+};
+
+struct control_reconciler *control_reconciler_new(struct control_store *store,
+                                                  struct control_reports *reports)
+{
+    struct control_reconciler *r = wt_calloc(1, sizeof(*r));
+    if (r) {
+        r->store = store;
+        r->reports = reports;
+    }
+    return r;
+}
+
+static void free_due(struct due *d)
+{
+    json_decref(d->base);
+    wt_free(d);
+}
+
+void control_reconciler_free(struct control_reconciler *r)
+{
+    if (!r)
+        return;
+    for (struct wt_map_entry *e = wt_map_first(&r->queue); e; e = wt_map_next(&r->queue, e))
+        free_due(e->value);
+    wt_map_done(&r->queue);
+    wt_free(r);
+}
+
+void control_reconciler_add(struct control_reconciler *r, const char *key, int64_t at_ms)
+{
+    struct due *d = wt_map_get(&r->queue, wt_str_z(key));
+    if (!d) {
+        d = wt_calloc(1, sizeof(*d));
+        if (!d || wt_map_put(&r->queue, wt_str_z(key), d, NULL) < 0) {
+            wt_free(d);
+            wt_log(WT_LOG_ERROR, "reconcile %s: out of memory", key);
+            return;
+        }
+        d->at_ms = INT64_MAX;
+        d->wrote_ms = INT64_MIN / 2;
+    }
+    if (at_ms < d->at_ms)
+        d->at_ms = at_ms;
+}
+
+void control_reconciler_add_all(struct control_reconciler *r, int64_t at_ms)
+{
+    json_t *list = control_store_list(r->store, model_kind_migration, NULL), *doc;
+    size_t i;
+    json_array_foreach(list, i, doc)
+    {
+        char key[MODEL_KEY_MAX];
+        control_reconciler_add(r, model_key(doc, key, sizeof(key)), at_ms);
+    }
+    json_decref(list);
+}
+
+static void base_key(const json_t *doc, char *out, size_t size)
+{
+    const char *uid = json_string_value(json_object_get(json_object_get(doc, "metadata"), "uid"));
+    snprintf(out, size, "counted/%s", uid ? uid : "");
+}
+
+static void load_base(struct control_reconciler *r, const json_t *doc, struct due *d)
+{
+    char key[128];
+    if (d->base)
+        return;
+    base_key(doc, key, sizeof(key));
+    wt_autofree char *text = control_store_kv_get(r->store, key);
+    d->base = text ? json_loads(text, 0, NULL) : NULL;
+    if (!d->base)
+        d->base = json_object();
+}
+
+/* The work on one Migration, from observation to write. */
+struct job {
+    struct control_reconciler *r;
+    struct due *due;
+    json_t *doc; /* as stored */
+    int64_t now_ms, wall_ms;
+    struct control_migration_want want;
+    struct control_migration_state state;
+    struct control_migration_seen seen;
+    struct control_migration_plan plan;
+    json_t *status, *base; /* to write */
+};
+
+static bool has_action(const struct job *j, enum control_action_kind kind)
+{
+    for (unsigned i = 0; i < j->plan.n_actions; i++)
+        if (j->plan.actions[i].kind == kind)
+            return true;
+    return false;
+}
+
+static void set_finalizer(json_t *doc, bool wanted)
+{
+    json_t *meta = json_object_get(doc, "metadata"), *list = json_array(), *f;
+    size_t i;
+    json_array_foreach(json_object_get(meta, "finalizers"), i, f)
+    {
+        if (strcmp(json_string_value(f), "watari.dev/share") != 0)
+            json_array_append(list, f);
+    }
+    if (wanted)
+        json_array_append_new(list, json_string("watari.dev/share"));
+    json_object_set_new(meta, "finalizers", list);
+}
+
+/* Whether two statuses differ in more than counters and reports. */
+static bool differs_in_substance(const json_t *a, const json_t *b)
+{
+    json_t *x = a ? json_copy((json_t *)a) : json_object(), *y = json_copy((json_t *)b);
+    json_object_del(x, "requests");
+    json_object_del(x, "proxies");
+    json_object_del(y, "requests");
+    json_object_del(y, "proxies");
+    bool differs = !json_equal(x, y);
+    json_decref(x);
+    json_decref(y);
+    return differs;
+}
+
+static int write_status(struct job *j, struct wt_err *err)
+{
+    char key[128];
+    json_t *doc = json_deep_copy(j->doc);
+    char *text = j->base ? json_dumps(j->base, JSON_COMPACT) : NULL;
+    if (!doc || !text) {
+        json_decref(doc);
+        free(text);
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    }
+    base_key(j->doc, key, sizeof(key));
+    json_object_set(doc, "status", j->status);
+    bool add = has_action(j, CONTROL_ACT_ADD_FINALIZER);
+    if (add || has_action(j, CONTROL_ACT_REMOVE_FINALIZER))
+        set_finalizer(doc, add);
+    const struct control_kv kv = {key, text};
+    int r = control_store_update(j->r->store, doc, CONTROL_STATUS | CONTROL_FINALIZERS, &kv, 1, NULL,
+                                 err);
+    free(text);
+    json_decref(doc);
+    return r;
+}
+
+static int apply(struct job *j, struct wt_err *err)
+{
+    const json_t *before = json_object_get(j->doc, "status");
+    bool finalizer = has_action(j, CONTROL_ACT_ADD_FINALIZER) ||
+                     has_action(j, CONTROL_ACT_REMOVE_FINALIZER);
+    if (before && json_equal(before, j->status) && !finalizer)
+        return 0;
+    bool only_counters = before && !finalizer && !differs_in_substance(before, j->status);
+    int64_t next = j->due->wrote_ms + COUNTERS_EVERY_MS;
+    if (only_counters && j->now_ms < next) {
+        if (next < j->due->at_ms)
+            j->due->at_ms = next;
+        return 0;
+    }
+    int r = write_status(j, err);
+    if (r < 0)
+        return r;
+    j->r->stats.writes++;
+    j->due->wrote_ms = j->now_ms;
+    json_decref(j->due->base);
+    j->due->base = json_incref(j->base);
+    for (unsigned i = 0; i < j->plan.n_actions; i++) {
+        const struct control_action *a = &j->plan.actions[i];
+        if (a->kind == CONTROL_ACT_EVENT)
+            control_event_emit(j->r->store, j->doc, a->warning, a->reason, a->message, j->wall_ms);
+    }
+    return 0;
+}
+
+static int reconcile(struct job *j, bool pending, struct wt_err *err)
+{
+    const char *uid = json_string_value(json_object_get(json_object_get(j->doc, "metadata"), "uid"));
+    const json_t *status = json_object_get(j->doc, "status");
+    wt_autoarena struct wt_arena arena = wt_arena_make(ARENA_BYTES);
+    int r = control_observe(j->r->store, j->r->reports, j->doc, j->now_ms, j->wall_ms, &arena, &j->want,
+                            &j->state, &j->seen, err);
+    if (r < 0)
+        return r;
+    /* Once a proxy has reported, its reading is there; without any, wait out the grace. */
+    j->seen.pending = pending && j->seen.proxies == 0;
+    load_base(j->r, j->doc, j->due);
+    j->base = control_reports_count(j->r->reports, uid ? uid : "", j->due->base, &j->seen.requests);
+    control_migration_plan(&j->want, &j->state, &j->seen, j->wall_ms, &j->plan);
+    if (j->plan.requeue_ms)
+        j->due->at_ms = j->now_ms + j->plan.requeue_ms;
+    if (j->seen.pending && j->state.epoch == 0)
+        return 0;
+    json_t *proxies = control_reports_proxies(j->r->reports, uid ? uid : "",
+                                              json_object_get(status, "proxies"), j->now_ms);
+    j->status = control_migration_state_write(&j->plan.next, status, proxies, j->wall_ms);
+    json_decref(proxies);
+    return j->status && j->base ? apply(j, err) : wt_fail(err, WT_ENOMEM, "out of memory");
+}
+
+static void run_one(struct control_reconciler *r, const char *key, struct due *d, bool pending,
+                    int64_t now_ms, int64_t wall_ms)
+{
+    struct wt_err err = {0};
+    struct job *j = wt_calloc(1, sizeof(*j));
+    r->stats.runs++;
+    if (j) {
+        *j = (struct job){.r = r, .due = d, .now_ms = now_ms, .wall_ms = wall_ms};
+        j->doc = json_incref(control_store_get_key(r->store, key));
+    }
+    int code = j ? reconcile(j, pending, &err) : wt_fail(&err, WT_ENOMEM, "out of memory");
+    if (code < 0) {
+        r->stats.failures++;
+        d->at_ms = now_ms + TRY_AGAIN_MS;
+        wt_log(WT_LOG_ERROR, "reconcile %s: %s", key, err.msg);
+    }
+    if (j) {
+        json_decref(j->status);
+        json_decref(j->base);
+        json_decref(j->doc);
+    }
+    wt_free(j);
+}
+
+int64_t control_reconciler_run(struct control_reconciler *r, bool pending, int64_t now_ms,
+                               int64_t wall_ms)
+{
+    int64_t next = INT64_MAX;
+    for (struct wt_map_entry *e = wt_map_first(&r->queue); e; e = wt_map_next(&r->queue, e)) {
+        struct due *d = e->value;
+        if (!control_store_get_key(r->store, e->key.ptr)) {
+            wt_map_take(&r->queue, e->key);
+            free_due(d);
+            continue;
+        }
+        if (d->at_ms <= now_ms) {
+            d->at_ms = INT64_MAX;
+            /* A change of ours puts the Migration back into the queue: level-triggered, it ends when a plan
+             * changes nothing. The entry stays where it is, no other is added meanwhile. */
+            run_one(r, e->key.ptr, d, pending, now_ms, wall_ms);
+        }
+        if (d->at_ms < next)
+            next = d->at_ms;
+    }
+    return next;
+}
+
+struct control_reconcile_stats control_reconciler_stats(const struct control_reconciler *r)
+{
+    return r->stats;
+}

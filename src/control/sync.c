@@ -1,0 +1,66 @@
+#include "control/sync.h"
+
+#include "base/text.h"
+#include "control/http.h"
+
+#include <stdio.h>
+
+enum { WAIT_MAX_MS = 30000 };
+
+static bool is_behind(const struct control_sync *s, const char *store, uint64_t have)
+{
+    return strcmp(store, control_store_id(s->store)) != 0 ||
+           have != model_snapshot_version(control_publisher_snapshot(s->publisher));
+}
+
+static void send_answer(struct control_sync *s, const struct rpc_request *request, const char *store,
+                        uint64_t have, struct rpc_reply *reply)
+{
+    const struct model_snapshot *snapshot = control_publisher_snapshot(s->publisher);
+    json_t *delta = NULL;
+    if (model_snapshot_delta(snapshot, wt_str_z(store), have, &delta) < 0) {
+        control_send_status(reply, 503, "out of memory");
+        return;
+    }
+    bool several = control_reports_fresh(s->reports, io_now_ms()) > 1;
+    json_t *answer = json_pack("{s:s, s:I, s:b, s:o}", "store", control_store_id(s->store), "version",
+                               (json_int_t)model_snapshot_version(snapshot), "wantBitmaps",
+                               (int)several, "delta", delta);
+    /* The key that signs users' cookies goes over the unix socket only, to those who may open it. */
+    if (answer && request->peer->sa.sa_family == AF_UNIX) {
+        char key[2 * CONTROL_SITE_KEY_BYTES + 1];
+        wt_hex(control_store_site_key(s->store), CONTROL_SITE_KEY_BYTES, key);
+        json_object_set_new(answer, "siteKey", json_string(key));
+    }
+    control_send_json(reply, 200, answer);
+}
+
+void control_sync_handle(struct control_sync *s, const struct rpc_request *request,
+                         struct rpc_reply *reply)
+{
+    struct wt_err err = {0};
+    s->requests++;
+    if (!wt_str_eq(request->method, WT_STR("POST"))) {
+        control_send_status(reply, 405, "only POST is supported here");
+        return;
+    }
+    json_t *report = control_body(request, &err);
+    if (!report || control_reports_absorb(s->reports, report, io_now_ms(), io_wall_ms(), &err) < 0) {
+        json_decref(report);
+        control_send_error(reply, &err);
+        return;
+    }
+    s->reported(s->ctx, report);
+    char store[64];
+    const char *given = json_string_value(json_object_get(report, "store"));
+    snprintf(store, sizeof(store), "%s", given ? given : "");
+    json_int_t have = json_integer_value(json_object_get(report, "have"));
+    json_int_t wait = json_integer_value(json_object_get(report, "waitMs"));
+    json_decref(report);
+    int64_t until = io_now_ms() + (wait < 0 ? 0 : wait > WAIT_MAX_MS ? WAIT_MAX_MS : wait);
+    int r = 0;
+    while (r == 0 && !is_behind(s, store, (uint64_t)have) && io_now_ms() < until)
+        r = rpc_reply_wait(reply, s->published, until);
+    if (r == 0)
+        send_answer(s, request, store, (uint64_t)have, reply);
+}

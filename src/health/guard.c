@@ -1,0 +1,334 @@
+#include "health/guard.h"
+
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+enum {
+    WORDS = HEALTH_GUARD_SLOTS / 64,
+    BASELINE_REQUESTS = 1000, /* a step with fewer tells nothing about "before" */
+};
+
+/* Order of the bitmaps: seen old, bad old, seen new, bad new. */
+enum mark { MARK_SEEN, MARK_BAD, MARKS };
+
+/* Written by one worker only, so that an addition needs no locked instruction; 64 bytes apart, so
+ * that workers do not fight for a cache line. */
+struct tries {
+    _Alignas(64) _Atomic uint64_t of[HEALTH_SIDES];
+};
+
+struct attempts {
+    _Alignas(64) _Atomic uint64_t total[HEALTH_SIDES];
+    _Atomic uint64_t bad[HEALTH_SIDES];
+};
+
+struct window {
+    _Atomic uint64_t bits[HEALTH_SIDES][MARKS][WORDS];
+    _Atomic uint64_t count[HEALTH_SIDES][MARKS];
+    _Atomic uint64_t index;
+    _Atomic int64_t ends_ms;
+    struct tries tries[HEALTH_GUARD_WORKERS];
+};
+
+/* Two windows by turns: the one that comes is emptied before it is shown. */
+struct span {
+    struct window window[2];
+    _Atomic unsigned current;
+    _Atomic bool turning;
+};
+
+struct health_guard {
+    struct span span[HEALTH_SPANS];
+    struct attempts attempts[HEALTH_GUARD_WORKERS];
+    _Atomic int64_t began_ms;
+    _Atomic int verdict;
+    _Atomic unsigned refs;
+    unsigned workers;
+    pthread_mutex_t lock; /* of what follows; never taken by observe() */
+    struct health_params params;
+    struct health_requests before;
+};
+
+static inline uint64_t get(const _Atomic uint64_t *n)
+{
+    return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+static inline void set(_Atomic uint64_t *n, uint64_t value)
+{
+    atomic_store_explicit(n, value, memory_order_relaxed);
+}
+
+static inline void add_mine(_Atomic uint64_t *n)
+{
+    set(n, get(n) + 1);
+}
+
+static void window_clear(struct window *w)
+{
+    for (int side = 0; side < HEALTH_SIDES; side++)
+        for (int mark = 0; mark < MARKS; mark++) {
+            set(&w->count[side][mark], 0);
+            for (int i = 0; i < WORDS; i++)
+                set(&w->bits[side][mark][i], 0);
+        }
+    for (int i = 0; i < HEALTH_GUARD_WORKERS; i++)
+        for (int side = 0; side < HEALTH_SIDES; side++)
+            set(&w->tries[i].of[side], 0);
+}
+
+static struct window *window_now(struct span *s)
+{
+    return &s->window[atomic_load_explicit(&s->current, memory_order_acquire)];
+}
+
+/* Shows the other window, empty. The caller has won `turning`. */
+static void span_turn(struct span *s, uint64_t index, int64_t ends_ms)
+{
+    unsigned next = !atomic_load_explicit(&s->current, memory_order_relaxed);
+    struct window *w = &s->window[next];
+    window_clear(w);
+    set(&w->index, index);
+    atomic_store_explicit(&w->ends_ms, ends_ms, memory_order_relaxed);
+    atomic_store_explicit(&s->current, next, memory_order_release);
+}
+
+static bool turn_try(struct span *s)
+{
+    return !atomic_exchange_explicit(&s->turning, true, memory_order_acquire);
+}
+
+static void turn_end(struct span *s)
+{
+    atomic_store_explicit(&s->turning, false, memory_order_release);
+}
+
+static bool is_over(struct span *s, int64_t now_ms)
+{
+    return now_ms >= atomic_load_explicit(&window_now(s)->ends_ms, memory_order_relaxed);
+}
+
+static void __attribute__((noinline))
+span_advance(struct health_guard *g, enum health_span which, int64_t now_ms)
+{
+    struct span *s = &g->span[which];
+    if (!turn_try(s))
+        return;
+    /* Asked again: another thread may have turned it, or begin() may have started anew. */
+    if (is_over(s, now_ms)) {
+        int64_t length = health_span_ms(which);
+        int64_t began = atomic_load_explicit(&g->began_ms, memory_order_relaxed);
+        int64_t index = (now_ms - began) / length;
+        span_turn(s, (uint64_t)index, began + (index + 1) * length);
+    }
+    turn_end(s);
+}
+
+static void restart(struct health_guard *g, const struct health_params *params, int64_t now_ms)
+{
+    g->params = *params;
+    atomic_store_explicit(&g->began_ms, now_ms, memory_order_relaxed);
+    for (int i = 0; i < HEALTH_SPANS; i++) {
+        int64_t length = health_span_ms((enum health_span)i);
+        while (!turn_try(&g->span[i]))
+            sched_yield();
+        span_turn(&g->span[i], 0, length ? now_ms + length : INT64_MAX);
+        turn_end(&g->span[i]);
+    }
+    atomic_store(&g->verdict, HEALTH_CAUSE_NONE);
+}
+
+struct health_guard *health_guard_new(const struct health_params *params, unsigned workers,
+                                      int64_t now_ms)
+{
+    if (workers < 1 || workers > HEALTH_GUARD_WORKERS)
+        return NULL;
+    /* The counters' alignment is a matter of speed only, but the type promises it to the compiler.
+     */
+    void *memory = wt_calloc(1, sizeof(struct health_guard) + 64 + sizeof(void *));
+    if (!memory)
+        return NULL;
+    uintptr_t aligned = ((uintptr_t)memory + sizeof(void *) + 63) & ~(uintptr_t)63;
+    ((void **)aligned)[-1] = memory;
+    struct health_guard *g = (struct health_guard *)aligned;
+    pthread_mutex_init(&g->lock, NULL);
+    g->workers = workers;
+    atomic_store(&g->refs, 1);
+    restart(g, params, now_ms);
+    return g;
+}
+
+struct health_guard *health_guard_ref(struct health_guard *g)
+{
+    atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
+    return g;
+}
+
+void health_guard_unref(struct health_guard *g)
+{
+    if (!g || atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    pthread_mutex_destroy(&g->lock);
+    wt_free(((void **)g)[-1]);
+}
+
+static struct health_requests attempts_of(const struct health_guard *g, enum health_side side)
+{
+    struct health_requests sum = {0, 0};
+    for (unsigned i = 0; i < g->workers; i++) {
+        sum.total += get(&g->attempts[i].total[side]);
+        sum.bad += get(&g->attempts[i].bad[side]);
+    }
+    return sum;
+}
+
+static void attempts_clear(struct health_guard *g)
+{
+    for (unsigned i = 0; i < g->workers; i++)
+        for (int side = 0; side < HEALTH_SIDES; side++) {
+            set(&g->attempts[i].total[side], 0);
+            set(&g->attempts[i].bad[side], 0);
+        }
+}
+
+void health_guard_begin(struct health_guard *g, const struct health_params *params, int64_t now_ms)
+{
+    pthread_mutex_lock(&g->lock);
+    struct health_requests old = attempts_of(g, HEALTH_OLD);
+    if (old.total >= BASELINE_REQUESTS && atomic_load(&g->verdict) == HEALTH_CAUSE_NONE)
+        g->before = old;
+    attempts_clear(g);
+    restart(g, params, now_ms);
+    pthread_mutex_unlock(&g->lock);
+}
+
+/* True when this call was the first to mark the slot. */
+static bool mark(struct window *w, enum health_side side, enum mark which, uint16_t slot)
+{
+    _Atomic uint64_t *word = &w->bits[side][which][slot / 64];
+    uint64_t bit = UINT64_C(1) << (slot % 64);
+    if (get(word) & bit)
+        return false;
+    if (atomic_fetch_or_explicit(word, bit, memory_order_relaxed) & bit)
+        return false;
+    atomic_fetch_add_explicit(&w->count[side][which], 1, memory_order_relaxed);
+    return true;
+}
+
+static bool was_bad(const struct window *w, enum health_side side, uint16_t slot)
+{
+    return get(&w->bits[side][MARK_BAD][slot / 64]) >> (slot % 64) & 1;
+}
+
+bool health_guard_observe(struct health_guard *g, unsigned worker, enum health_side side,
+                          uint16_t slot, bool bad, int64_t now_ms)
+{
+    bool first_bad = false;
+    add_mine(&g->attempts[worker].total[side]);
+    if (bad)
+        add_mine(&g->attempts[worker].bad[side]);
+    for (int i = 0; i < HEALTH_SPANS; i++) {
+        struct span *s = &g->span[i];
+        if (is_over(s, now_ms))
+            span_advance(g, (enum health_span)i, now_ms);
+        struct window *w = window_now(s);
+        mark(w, side, MARK_SEEN, slot);
+        if (was_bad(w, side, slot))
+            continue;
+        add_mine(&w->tries[worker].of[side]);
+        if (bad)
+            first_bad |= mark(w, side, MARK_BAD, slot);
+    }
+    return first_bad && side == HEALTH_NEW;
+}
+
+static void window_read(const struct health_guard *g, const struct window *w,
+                        struct health_counts *out)
+{
+    out->index = get(&w->index);
+    for (int side = 0; side < HEALTH_SIDES; side++) {
+        struct health_tally *t = &out->side[side];
+        t->seen = get(&w->count[side][MARK_SEEN]);
+        t->bad = get(&w->count[side][MARK_BAD]);
+        t->tried = 0;
+        for (unsigned i = 0; i < g->workers; i++)
+            t->tried += get(&w->tries[i].of[side]);
+    }
+}
+
+static void read_locked(struct health_guard *g, int64_t now_ms, struct health_evidence *out)
+{
+    for (int i = 0; i < HEALTH_SPANS; i++) {
+        if (is_over(&g->span[i], now_ms))
+            span_advance(g, (enum health_span)i, now_ms);
+        window_read(g, window_now(&g->span[i]), &out->span[i]);
+    }
+    for (int side = 0; side < HEALTH_SIDES; side++)
+        out->requests[side] = attempts_of(g, (enum health_side)side);
+    out->before = g->before;
+}
+
+enum health_cause health_guard_judge(struct health_guard *g, int64_t now_ms, bool *out_first)
+{
+    struct health_evidence e;
+    bool first = false;
+    pthread_mutex_lock(&g->lock);
+    int verdict = atomic_load(&g->verdict);
+    if (verdict == HEALTH_CAUSE_NONE) {
+        read_locked(g, now_ms, &e);
+        verdict = health_evidence_judge(&g->params, &e);
+        atomic_store(&g->verdict, verdict);
+        first = verdict != HEALTH_CAUSE_NONE;
+    }
+    pthread_mutex_unlock(&g->lock);
+    if (out_first)
+        *out_first = first;
+    return (enum health_cause)verdict;
+}
+
+void health_guard_read(struct health_guard *g, int64_t now_ms, struct health_evidence *out)
+{
+    pthread_mutex_lock(&g->lock);
+    read_locked(g, now_ms, out);
+    pthread_mutex_unlock(&g->lock);
+}
+
+/* Bytes with the lowest slot in the lowest bit, whatever the machine's byte order. */
+void health_guard_export(const struct health_guard *g, uint8_t *out)
+{
+    const struct span *s = &g->span[HEALTH_SPAN_STEP];
+    const struct window *w = &s->window[atomic_load_explicit(&s->current, memory_order_acquire)];
+    for (int side = 0; side < HEALTH_SIDES; side++)
+        for (int which = 0; which < MARKS; which++)
+            for (int i = 0; i < WORDS; i++) {
+                uint64_t word = get(&w->bits[side][which][i]);
+                for (int b = 0; b < 8; b++)
+                    *out++ = (uint8_t)(word >> (8 * b));
+            }
+}
+
+static uint64_t bits_in(const uint8_t *bytes)
+{
+    uint64_t n = 0, word;
+    for (size_t i = 0; i < HEALTH_GUARD_BITMAP_BYTES; i += sizeof(word)) {
+        memcpy(&word, bytes + i, sizeof(word));
+        n += (uint64_t)__builtin_popcountll(word);
+    }
+    return n;
+}
+
+void health_guard_union(uint8_t *into, const uint8_t *from, struct health_counts *counts)
+{
+    for (size_t i = 0; i < (size_t)HEALTH_GUARD_BITMAPS * HEALTH_GUARD_BITMAP_BYTES; i++)
+        into[i] |= from[i];
+    if (!counts)
+        return;
+    for (int side = 0; side < HEALTH_SIDES; side++) {
+        const uint8_t *bits = into + (size_t)side * MARKS * HEALTH_GUARD_BITMAP_BYTES;
+        counts->side[side].seen = bits_in(bits);
+        counts->side[side].bad = bits_in(bits + HEALTH_GUARD_BITMAP_BYTES);
+    }
+}

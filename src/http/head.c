@@ -1,0 +1,191 @@
+#include "http/head.h"
+
+#include "http/internal.h"
+
+void http_head_init(struct http_head *h, struct wt_arena *arena)
+{
+    memset(h, 0, offsetof(struct http_head, inlined));
+    h->arena = arena;
+    h->minor = 1;
+    h->keep_alive = true;
+    h->fields = h->inlined;
+    h->cap_fields = HTTP_HEAD_INLINE_FIELDS;
+}
+
+struct http_field *http_head_push(struct http_head *h)
+{
+    if (h->n_fields == h->cap_fields) {
+        uint32_t cap = h->cap_fields * 2;
+        if (cap > HTTP_HEAD_MAX_FIELDS)
+            return NULL;
+        struct http_field *more = wt_arena_alloc(h->arena, cap * sizeof *more);
+        if (!more)
+            return NULL;
+        memcpy(more, h->fields, h->n_fields * sizeof *more);
+        h->fields = more;
+        h->cap_fields = cap;
+    }
+    return &h->fields[h->n_fields++];
+}
+
+int http_head_copy(struct http_head *to, const struct http_head *from, struct wt_arena *arena)
+{
+    struct http_field *fields = to->inlined;
+    if (from->n_fields > HTTP_HEAD_INLINE_FIELDS) {
+        fields = wt_arena_alloc(arena, from->cap_fields * sizeof *fields);
+        if (!fields)
+            return WT_ENOMEM;
+    }
+    memcpy(to, from, offsetof(struct http_head, inlined));
+    memcpy(fields, from->fields, from->n_fields * sizeof *fields);
+    to->arena = arena;
+    to->fields = fields;
+    to->cap_fields = fields == to->inlined ? HTTP_HEAD_INLINE_FIELDS : from->cap_fields;
+    return 0;
+}
+
+static bool own(struct wt_str *s, struct wt_arena *arena)
+{
+    if (!s->ptr)
+        return true;
+    *s = wt_arena_str(arena, *s);
+    return s->ptr;
+}
+
+int http_head_clone(struct http_head *to, const struct http_head *from, struct wt_arena *arena)
+{
+    int r = http_head_copy(to, from, arena);
+    if (r < 0)
+        return r;
+    struct wt_str *parts[] = {&to->method_text, &to->target, &to->scheme, &to->authority,
+                              &to->path,        &to->query,  &to->reason};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!own(parts[i], arena))
+            return WT_ENOMEM;
+    for (uint32_t i = 0; i < to->n_fields; i++)
+        if (!own(&to->fields[i].name, arena) || !own(&to->fields[i].value, arena))
+            return WT_ENOMEM;
+    return 0;
+}
+
+static bool is_named(const struct http_field *f, enum http_field_id id, struct wt_str name)
+{
+    return f->id == id && (id != HTTP_FIELD_OTHER || wt_str_eq_nocase(f->name, name));
+}
+
+static bool find(const struct http_head *h, enum http_field_id id, struct wt_str name,
+                 struct wt_str *out)
+{
+    for (uint32_t i = 0; i < h->n_fields; i++)
+        if (is_named(&h->fields[i], id, name)) {
+            *out = h->fields[i].value;
+            return true;
+        }
+    return false;
+}
+
+bool http_head_get(const struct http_head *h, enum http_field_id id, struct wt_str *out)
+{
+    return id != HTTP_FIELD_OTHER && find(h, id, WT_STR(""), out);
+}
+
+bool http_head_get_name(const struct http_head *h, struct wt_str name, struct wt_str *out)
+{
+    return find(h, http_field_lookup(name), name, out);
+}
+
+const struct http_field *http_head_next(const struct http_head *h, enum http_field_id id,
+                                        const struct http_field *prev)
+{
+    for (uint32_t i = prev ? (uint32_t)(prev - h->fields) + 1 : 0; i < h->n_fields; i++)
+        if (h->fields[i].id == id)
+            return &h->fields[i];
+    return NULL;
+}
+
+bool http_field_name_valid(struct wt_str name)
+{
+    return name.len && http_all(name, HTTP_CLASS_TOKEN);
+}
+
+bool http_field_value_valid(struct wt_str value)
+{
+    return http_all(value, HTTP_CLASS_VALUE);
+}
+
+static int add(struct http_head *h, enum http_field_id id, struct wt_str name, struct wt_str value)
+{
+    if (!http_field_name_valid(name) || !http_field_value_valid(value))
+        return WT_EINVAL;
+    if (h->n_fields >= HTTP_HEAD_MAX_FIELDS)
+        return WT_ELIMIT;
+    struct http_field *f = http_head_push(h);
+    if (!f)
+        return WT_ENOMEM;
+    *f = (struct http_field){name, wt_str_trim(value), (uint8_t)id};
+    return 0;
+}
+
+static unsigned drop(struct http_head *h, enum http_field_id id, struct wt_str name, uint32_t from)
+{
+    uint32_t kept = from;
+    for (uint32_t i = from; i < h->n_fields; i++)
+        if (!is_named(&h->fields[i], id, name))
+            h->fields[kept++] = h->fields[i];
+    unsigned n = h->n_fields - kept;
+    h->n_fields = kept;
+    return n;
+}
+
+static int set(struct http_head *h, enum http_field_id id, struct wt_str name, struct wt_str value)
+{
+    for (uint32_t i = 0; i < h->n_fields; i++) {
+        struct http_field *f = &h->fields[i];
+        if (!is_named(f, id, name))
+            continue;
+        if (!http_field_value_valid(value))
+            return WT_EINVAL;
+        f->value = wt_str_trim(value);
+        drop(h, id, name, i + 1);
+        return 0;
+    }
+    return add(h, id, name, value);
+}
+
+int http_head_add(struct http_head *h, struct wt_str name, struct wt_str value)
+{
+    return add(h, http_field_lookup(name), name, value);
+}
+
+int http_head_set(struct http_head *h, struct wt_str name, struct wt_str value)
+{
+    return set(h, http_field_lookup(name), name, value);
+}
+
+int http_head_add_id(struct http_head *h, enum http_field_id id, struct wt_str value)
+{
+    return add(h, id, http_field_name(id), value);
+}
+
+int http_head_set_id(struct http_head *h, enum http_field_id id, struct wt_str value)
+{
+    return set(h, id, http_field_name(id), value);
+}
+
+unsigned http_head_remove(struct http_head *h, enum http_field_id id)
+{
+    return id == HTTP_FIELD_OTHER ? 0 : drop(h, id, WT_STR(""), 0);
+}
+
+unsigned http_head_remove_name(struct http_head *h, struct wt_str name)
+{
+    return drop(h, http_field_lookup(name), name, 0);
+}
+
+bool http_list_has(struct wt_str list, struct wt_str element)
+{
+    while (list.ptr)
+        if (wt_str_eq_nocase(wt_str_trim(wt_str_next(&list, ',')), element))
+            return true;
+    return false;
+}

@@ -1,0 +1,24 @@
+/* Clears the macros of all.def after each pass; included several times on purpose. */
+#undef ENUM_BEGIN
+#undef VALUE
+#undef ENUM_END
+#undef BEGIN
+#undef END
+#undef HEAD
+#undef STR
+#undef ENUM
+#undef BOOL
+#undef INT
+#undef NUM
+#undef DUR
+#undef TIME
+#undef MARK
+#undef OBJ
+#undef LIST
+#undef STRS
+#undef ENUMS
+#undef INTS
+#undef MAP
+#undef ANY
+#undef LATER
+#undef KIND

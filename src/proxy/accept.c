@@ -1,0 +1,126 @@
+#include "proxy/accept.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <netinet/tcp.h>
+
+/* One listener on one worker: a fiber that accepts. */
+struct proxy_acceptor {
+    struct wt_list node; /* in worker->accepting */
+    struct proxy_worker *worker;
+    struct proxy_listener *listener; /* a reference */
+    struct io_stream stream;
+    struct io_fiber *fiber;
+    bool stopping;
+};
+
+enum { PAUSE_MS = 100 }; /* without descriptors, or at the connection limit */
+
+/* Watches the listening socket, which several workers share. The socket itself belongs to the listener. */
+static int watch(struct proxy_acceptor *a)
+{
+    io_stream_init(&a->stream);
+    return io_stream_open_shared(&a->stream, a->listener->fd);
+}
+
+/* Level-triggered readiness that nobody takes would spin: stop looking for a while (EMFILE, reliability item 42). */
+static int rest(struct proxy_acceptor *a)
+{
+    io_stream_release(&a->stream);
+    int r = io_sleep_until(io_now_ms() + PAUSE_MS);
+    return r < 0 ? r : watch(a);
+}
+
+static int accept_one(struct proxy_acceptor *a)
+{
+    struct proxy_worker *w = a->worker;
+    union io_addr peer = {0};
+    struct proxy_listener_stats *stats = proxy_stats_listener(a->listener->stats, w->id);
+    if (w->n_conns >= w->shared->max_conns) {
+        proxy_count(&stats->cx_refused);
+        return rest(a);
+    }
+    int fd = io_accept(&a->stream, &peer, IO_NEVER);
+    if (fd == WT_ECANCELED)
+        return fd;
+    if (fd < 0) {
+        proxy_count(&w->stats->accept_failures);
+        return rest(a);
+    }
+    w->shared->sys->setsockopt(w->shared->sys, fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    proxy_h1_in_start(w, a->listener, fd, &peer);
+    return 0;
+}
+
+static void accept_flow(void *arg)
+{
+    struct proxy_acceptor *a = arg;
+    a->fiber = io_self();
+    int r = a->stopping ? WT_ECANCELED : watch(a);
+    if (r < 0 && !a->stopping)
+        wt_log(WT_LOG_ERROR, "worker %u: watch %s: %s", a->worker->id, a->listener->text,
+               wt_code_text(r));
+    while (r == 0 && !a->stopping)
+        r = accept_one(a);
+    if (a->stream.fd >= 0)
+        io_stream_release(&a->stream);
+    wt_list_remove(&a->node);
+    proxy_listener_unref(a->listener);
+    wt_free(a);
+}
+
+static void start(struct proxy_worker *w, struct proxy_listener *l)
+{
+    struct proxy_acceptor *a = wt_calloc(1, sizeof *a);
+    if (!a)
+        goto no_memory;
+    a->worker = w;
+    a->listener = proxy_listener_ref(l);
+    io_stream_init(&a->stream);
+    wt_list_init(&a->node);
+    if (io_spawn(IO_STACK_FLOW, accept_flow, a, NULL) < 0) {
+        proxy_listener_unref(l);
+        goto no_memory;
+    }
+    wt_list_add_tail(&w->accepting, &a->node);
+    return;
+no_memory:
+    wt_free(a);
+    wt_log(WT_LOG_ERROR, "worker %u: out of memory: it does not accept on %s", w->id, l->text);
+}
+
+static bool wanted(const struct proxy_worker *w, const struct proxy_listener *l)
+{
+    const struct proxy_config *c = w->pin->config;
+    for (uint32_t i = 0; i < c->n_listeners && !w->draining; i++)
+        if (c->listeners[i] == l)
+            return true;
+    return false;
+}
+
+static bool running(const struct proxy_worker *w, const struct proxy_listener *l)
+{
+    for (struct wt_list *n = w->accepting.next; n != &w->accepting; n = n->next) {
+        struct proxy_acceptor *a = WT_CONTAINER(n, struct proxy_acceptor, node);
+        if (a->listener == l && !a->stopping)
+            return true;
+    }
+    return false;
+}
+
+void proxy_accept_follow(struct proxy_worker *w)
+{
+    const struct proxy_config *c = w->pin->config;
+    for (struct wt_list *n = w->accepting.next; n != &w->accepting; n = n->next) {
+        struct proxy_acceptor *a = WT_CONTAINER(n, struct proxy_acceptor, node);
+        if (a->stopping || wanted(w, a->listener))
+            continue;
+        a->stopping = true;
+        if (a->fiber)
+            io_cancel(a->fiber);
+    }
+    for (uint32_t i = 0; i < c->n_listeners && !w->draining; i++)
+        if (!running(w, c->listeners[i]))
+            start(w, c->listeners[i]);
+}

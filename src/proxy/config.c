@@ -1,0 +1,499 @@
+#include "proxy/config.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/view.h"
+
+#include <unistd.h>
+
+/* ---- listeners ---- */
+
+struct proxy_listener *proxy_listener_ref(struct proxy_listener *l)
+{
+    atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
+    return l;
+}
+
+void proxy_listener_unref(struct proxy_listener *l)
+{
+    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (l->fd >= 0)
+        close(l->fd);
+    proxy_stats_entry_unref(l->stats);
+    wt_free(l);
+}
+
+/* ---- life of a config ---- */
+
+struct proxy_config *proxy_config_ref(struct proxy_config *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void proxy_config_unref(struct proxy_config *c)
+{
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    proxy_routes_free(c->routes);
+    for (uint32_t i = 0; i < c->n_listeners; i++)
+        proxy_listener_unref(c->listeners[i]);
+    for (uint32_t i = 0; i < c->n_backends; i++)
+        proxy_backend_unref(c->backends[i]);
+    for (uint32_t i = 0; i < c->n_migrations; i++)
+        proxy_migration_unref(c->migrations[i]);
+    for (struct wt_map_entry *e = wt_map_first(&c->pieces); e; e = wt_map_next(&c->pieces, e))
+        proxy_route_piece_unref(e->value);
+    wt_map_done(&c->pieces);
+    wt_map_done(&c->by_name);
+    wt_free(c->listeners);
+    wt_free(c->backends);
+    wt_free(c->migrations);
+    wt_free(c->targets);
+    wt_free(c);
+}
+
+/* ---- building ---- */
+
+struct builder {
+    const struct model_snapshot *snapshot;
+    struct proxy_config *before;
+    const struct proxy_build *build;
+    struct proxy_config *config;
+    struct wt_arena arena; /* of views; dies with the build */
+    uint32_t cap_targets;
+    struct proxy_route_listener *route_listeners;
+    uint32_t n_route_listeners;
+};
+
+static const struct model_item *next_of(struct builder *b, const char *kind, const struct model_item *after)
+{
+    return model_snapshot_next(b->snapshot, model_kind_find(wt_str_z(kind)), after);
+}
+
+static uint32_t count_of(struct builder *b, const char *kind)
+{
+    uint32_t n = 0;
+    for (const struct model_item *i = next_of(b, kind, NULL); i; i = next_of(b, kind, i))
+        n++;
+    return n;
+}
+
+/* "KIND/namespace/name" without the kind. */
+static struct wt_str full_name(const struct model_item *i)
+{
+    return wt_str_sub(i->key, wt_str_find(i->key, '/') + 1, i->key.len);
+}
+
+static int no_memory(struct wt_err *err)
+{
+    return wt_fail(err, WT_ENOMEM, "out of memory");
+}
+
+/* ---- backends ---- */
+
+/* The policy of a backend: the oldest document that targets it (Gateway API policy attachment, GEP-713). */
+static const struct model_item *policy_of(struct builder *b, const struct model_backend *backend,
+                                          const struct model_backend_traffic_policy **out_view,
+                                          struct wt_err *err)
+{
+    const struct model_item *found = NULL;
+    for (const struct model_item *i = next_of(b, "BackendTrafficPolicy", NULL); i;
+         i = next_of(b, "BackendTrafficPolicy", i)) {
+        const struct model_backend_traffic_policy *v;
+        if (model_backend_traffic_policy_view(i->doc, &b->arena, &v, err) < 0 ||
+            !wt_str_eq(v->metadata->namespace, backend->metadata->namespace))
+            continue;
+        for (uint32_t k = 0; k < v->spec->n_target_refs && !found; k++) {
+            if (!wt_str_eq(v->spec->target_refs[k].kind, WT_STR("Backend")) ||
+                !wt_str_eq(v->spec->target_refs[k].name, backend->metadata->name))
+                continue;
+            found = i;
+            *out_view = v;
+        }
+    }
+    return found;
+}
+
+static struct proxy_host *host_of(const struct proxy_backend *before, const union io_addr *addr,
+                                  uint32_t weight, unsigned n_workers)
+{
+    for (uint32_t i = 0; before && i < before->n_hosts; i++) {
+        struct proxy_host *h = before->hosts[i];
+        if (h->weight == weight && io_addr_len(&h->addr) == io_addr_len(addr) &&
+            memcmp(&h->addr, addr, io_addr_len(addr)) == 0)
+            return proxy_host_ref(h);
+    }
+    return proxy_host_new(addr, weight, n_workers);
+}
+
+static int add_host(struct proxy_backend *p, const struct proxy_backend *before,
+                    const union io_addr *addr, uint32_t weight, unsigned n_workers)
+{
+    struct proxy_host *h = host_of(before, addr, weight, n_workers);
+    if (!h)
+        return WT_ENOMEM;
+    atomic_store(&h->retired, false);
+    p->hosts[p->n_hosts++] = h;
+    return 0;
+}
+
+static int add_hosts(struct builder *b, struct proxy_backend *p, const struct proxy_backend *before,
+                     const struct model_backend *view, const struct proxy_found_hosts *found,
+                     struct wt_err *err)
+{
+    const struct model_backend_spec *spec = view->spec;
+    size_t n = spec->n_endpoints ? spec->n_endpoints : found->n;
+    int r = 0;
+    p->hosts = wt_arena_alloc(&p->arena, (n + 1) * sizeof(struct proxy_host *));
+    if (!p->hosts)
+        return no_memory(err);
+    for (uint32_t i = 0; r == 0 && i < spec->n_endpoints; i++) {
+        const struct model_backend_endpoint *e = &spec->endpoints[i];
+        union io_addr addr;
+        r = io_addr_parse(e->address, (uint16_t)e->port, &addr, err);
+        if (r == 0)
+            r = add_host(p, before, &addr, (uint32_t)e->weight, b->build->n_workers);
+    }
+    for (unsigned i = 0; r == 0 && !spec->n_endpoints && i < found->n; i++)
+        r = add_host(p, before, &found->addrs[i], 1, b->build->n_workers);
+    return r;
+}
+
+static struct proxy_backend *known(struct builder *b, struct wt_str name)
+{
+    return b->before ? wt_map_get(&b->before->by_name, name) : NULL;
+}
+
+static int make_backend(struct builder *b, const struct model_item *item, struct proxy_backend **out,
+                        struct wt_err *err)
+{
+    struct wt_str name = full_name(item);
+    struct proxy_backend *before = known(b, name);
+    const struct model_backend *view;
+    const struct model_backend_traffic_policy *policy = NULL;
+    struct proxy_found_hosts found = {0};
+    int r = model_backend_view(item->doc, &b->arena, &view, err);
+    if (r < 0)
+        return r;
+    const struct model_item *pi = policy_of(b, view, &policy, err);
+    if (!view->spec->n_endpoints && b->build->found)
+        b->build->found(b->build->found_ctx, name, view, &found);
+    uint64_t versions[3] = {item->version, pi ? pi->version : 0, found.version};
+    if (before && memcmp(before->versions, versions, sizeof versions) == 0) {
+        *out = proxy_backend_ref(before);
+        return 0;
+    }
+    struct proxy_backend *p = proxy_backend_new(name, b->build->n_workers, before);
+    if (!p)
+        return no_memory(err);
+    memcpy(p->versions, versions, sizeof versions);
+    p->docs[0] = json_incref(item->doc);
+    p->docs[1] = pi ? json_incref(pi->doc) : NULL;
+    p->stats = proxy_stats_take(b->build->stats, PROXY_STATS_BACKEND, name);
+    /* Views of its own: the policy's strings must live as long as it does. */
+    r = p->stats ? add_hosts(b, p, before, view, &found, err) : no_memory(err);
+    if (r == 0 && pi)
+        r = model_backend_traffic_policy_view(pi->doc, &p->arena, &policy, err);
+    p->policy = proxy_policy_from(pi ? policy : NULL);
+    if (r < 0)
+        proxy_backend_unref(p);
+    else
+        *out = p;
+    return r;
+}
+
+static int add_backends(struct builder *b, struct wt_err *err)
+{
+    struct proxy_config *c = b->config;
+    c->backends = wt_calloc(count_of(b, "Backend") + 1, sizeof(struct proxy_backend *));
+    if (!c->backends)
+        return no_memory(err);
+    for (const struct model_item *i = next_of(b, "Backend", NULL); i; i = next_of(b, "Backend", i)) {
+        struct proxy_backend *p;
+        int r = make_backend(b, i, &p, err);
+        if (r < 0)
+            return wt_wrap(err, r, "%s", i->key.ptr);
+        c->backends[c->n_backends++] = p;
+        if (wt_map_put(&c->by_name, p->name, p, NULL) < 0)
+            return no_memory(err);
+    }
+    return 0;
+}
+
+/* Hosts that were served before and are in nothing now. */
+static void retire_hosts(struct builder *b)
+{
+    for (uint32_t i = 0; b->before && i < b->before->n_backends; i++) {
+        struct proxy_backend *old = b->before->backends[i];
+        struct proxy_backend *now = wt_map_get(&b->config->by_name, old->name);
+        for (uint32_t k = 0; old != now && k < old->n_hosts; k++) {
+            bool kept = false;
+            for (uint32_t j = 0; now && j < now->n_hosts && !kept; j++)
+                kept = now->hosts[j] == old->hosts[k];
+            atomic_store(&old->hosts[k]->retired, !kept);
+        }
+    }
+}
+
+/* ---- migrations ---- */
+
+static struct proxy_migration *known_migration(struct builder *b, const struct model_item *item)
+{
+    for (uint32_t i = 0; b->before && i < b->before->n_migrations; i++) {
+        struct proxy_migration *m = b->before->migrations[i];
+        if (m->version == item->version && wt_str_eq(m->id, full_name(item)))
+            return m;
+    }
+    return NULL;
+}
+
+static int make_migration(struct builder *b, const struct model_item *item, struct proxy_migration **out,
+                          struct wt_err *err)
+{
+    struct proxy_migration *m = known_migration(b, item);
+    if (m) {
+        *out = proxy_migration_ref(m);
+        return 0;
+    }
+    const struct model_migration *view;
+    int r = model_migration_view(item->doc, &b->arena, &view, err);
+    if (r == 0)
+        r = proxy_migration_new(view, item->version, &m, err);
+    if (r < 0)
+        return r;
+    struct proxy_live *live = b->build->live(b->build->ctx, m);
+    m->stats = proxy_stats_take(b->build->stats, PROXY_STATS_MIGRATION, m->id);
+    if (!live || !m->stats) {
+        proxy_migration_unref(m);
+        return no_memory(err);
+    }
+    proxy_migration_attach(m, live, b->build->now_ms);
+    *out = m;
+    return 0;
+}
+
+static int add_migrations(struct builder *b, struct wt_err *err)
+{
+    struct proxy_config *c = b->config;
+    c->migrations = wt_calloc(count_of(b, "Migration") + 1, sizeof(struct proxy_migration *));
+    if (!c->migrations)
+        return no_memory(err);
+    for (const struct model_item *i = next_of(b, "Migration", NULL); i;
+         i = next_of(b, "Migration", i)) {
+        int r = make_migration(b, i, &c->migrations[c->n_migrations], err);
+        if (r < 0)
+            return wt_wrap(err, r, "%s", i->key.ptr);
+        c->n_migrations++;
+    }
+    return 0;
+}
+
+/* ---- listeners ---- */
+
+static struct proxy_listener *known_listener(const struct proxy_config *c, const union io_addr *addr)
+{
+    for (uint32_t i = 0; c && i < c->n_listeners; i++)
+        if (memcmp(&c->listeners[i]->addr, addr, io_addr_len(addr)) == 0)
+            return c->listeners[i];
+    return NULL;
+}
+
+static struct proxy_listener *open_listener(struct builder *b, const union io_addr *addr)
+{
+    struct wt_err err;
+    struct proxy_listener *l = wt_calloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    atomic_init(&l->refs, 1);
+    l->addr = *addr;
+    l->port = io_addr_port(addr);
+    io_addr_format(addr, l->text);
+    l->stats = proxy_stats_take(b->build->stats, PROXY_STATS_LISTENER, wt_str_z(l->text));
+    l->fd = l->stats ? b->build->listen(b->build->ctx, addr, &err) : -1;
+    if (l->fd < 0) {
+        wt_log(WT_LOG_ERROR, "%s", l->stats ? err.msg : "out of memory");
+        proxy_listener_unref(l);
+        return NULL;
+    }
+    return l;
+}
+
+/* The number of the socket for this address; UINT32_MAX when it cannot be had, which leaves all else as it is. */
+static uint32_t socket_for(struct builder *b, const union io_addr *addr)
+{
+    struct proxy_config *c = b->config;
+    for (uint32_t i = 0; i < c->n_listeners; i++)
+        if (memcmp(&c->listeners[i]->addr, addr, io_addr_len(addr)) == 0)
+            return i;
+    struct proxy_listener *l = known_listener(b->before, addr);
+    l = l ? proxy_listener_ref(l) : open_listener(b, addr);
+    if (!l)
+        return UINT32_MAX;
+    struct proxy_listener **all =
+        wt_realloc(c->listeners, (c->n_listeners + 1) * sizeof(struct proxy_listener *));
+    if (!all) {
+        proxy_listener_unref(l);
+        return UINT32_MAX;
+    }
+    c->listeners = all;
+    c->listeners[c->n_listeners] = l;
+    return c->n_listeners++;
+}
+
+/* A Gateway without addresses listens on all of IPv4. */
+static int add_listener(struct builder *b, const struct model_gateway *gw,
+                        const struct model_gateway_listener *view, struct wt_err *err)
+{
+    uint32_t n = gw->spec->n_addresses ? gw->spec->n_addresses : 1;
+    uint32_t *sockets = wt_arena_alloc(&b->arena, n * sizeof *sockets);
+    struct proxy_route_listener *l = &b->route_listeners[b->n_route_listeners];
+    if (!sockets)
+        return no_memory(err);
+    proxy_route_listener_init(l, gw, view);
+    for (uint32_t i = 0; i < n; i++) {
+        union io_addr addr = {0};
+        struct wt_str text = gw->spec->n_addresses ? gw->spec->addresses[i].value : WT_STR("0.0.0.0");
+        int r = io_addr_parse(text, (uint16_t)view->port, &addr, err);
+        if (r < 0)
+            return r;
+        uint32_t s = socket_for(b, &addr);
+        if (s != UINT32_MAX)
+            sockets[l->n_sockets++] = s;
+    }
+    l->sockets = sockets;
+    b->n_route_listeners++;
+    return 0;
+}
+
+static int add_listeners(struct builder *b, struct wt_err *err)
+{
+    enum { LISTENERS_A_GATEWAY = 64 };
+    size_t n = (size_t)count_of(b, "Gateway") * LISTENERS_A_GATEWAY + 1;
+    b->route_listeners = wt_arena_zalloc(&b->arena, n * sizeof *b->route_listeners);
+    if (!b->route_listeners)
+        return no_memory(err);
+    for (const struct model_item *i = next_of(b, "Gateway", NULL); i; i = next_of(b, "Gateway", i)) {
+        const struct model_gateway *gw;
+        int r = model_gateway_view(i->doc, &b->arena, &gw, err);
+        if (r == 0 && !wt_str_eq(gw->spec->gateway_class_name, WT_STR("watari")))
+            continue; /* another controller's */
+        for (uint32_t k = 0; r == 0 && k < gw->spec->n_listeners && k < LISTENERS_A_GATEWAY; k++)
+            r = add_listener(b, gw, &gw->spec->listeners[k], err);
+        if (r < 0)
+            return wt_wrap(err, r, "%s", i->key.ptr);
+    }
+    return 0;
+}
+
+/* ---- routes ---- */
+
+static int make_piece(struct builder *b, const struct model_item *item, struct proxy_route_piece **out,
+                      struct wt_err *err)
+{
+    struct proxy_route_piece *old = b->before ? wt_map_get(&b->before->pieces, item->key) : NULL;
+    if (old && proxy_route_piece_version(old) == item->version) {
+        *out = proxy_route_piece_ref(old);
+        return 0;
+    }
+    struct wt_arena arena = wt_arena_make(16 << 20);
+    const struct model_http_route *view;
+    int r = model_http_route_view(item->doc, &arena, &view, err);
+    if (r == 0)
+        r = proxy_route_piece_new(view, item->version, out, err);
+    wt_arena_done(&arena);
+    return r < 0 ? wt_wrap(err, r, "%s", item->key.ptr) : 0;
+}
+
+/* What a ref means is the same for all of a config's refs with the same route and backend, so they share a target. */
+static uint32_t resolve(void *ctx, const struct proxy_rule *rule, const struct proxy_ref *ref)
+{
+    struct builder *b = ctx;
+    struct proxy_config *c = b->config;
+    struct proxy_target t = {0};
+    if (!wt_str_eq(ref->kind, WT_STR("Backend")))
+        return PROXY_TARGET_NONE;
+    t.backend = wt_map_get(&c->by_name, ref->key);
+    for (uint32_t i = 0; i < c->n_migrations && !t.migration; i++)
+        if (proxy_migration_covers(c->migrations[i], rule->route, ref->key))
+            t.migration = c->migrations[i];
+    if (t.migration) {
+        t.sides[PROXY_SIDE_OLD] = wt_map_get(&c->by_name, t.migration->from);
+        t.sides[PROXY_SIDE_NEW] = wt_map_get(&c->by_name, t.migration->to);
+    }
+    if (!t.backend && !t.migration)
+        return PROXY_TARGET_NONE;
+    if (c->n_targets && memcmp(&c->targets[c->n_targets - 1], &t, sizeof t) == 0)
+        return c->n_targets - 1;
+    if (c->n_targets == b->cap_targets) {
+        uint32_t cap = b->cap_targets ? b->cap_targets * 2 : 64;
+        struct proxy_target *all = wt_realloc(c->targets, cap * sizeof *all);
+        if (!all)
+            return PROXY_TARGET_NONE;
+        c->targets = all;
+        b->cap_targets = cap;
+    }
+    c->targets[c->n_targets] = t;
+    return c->n_targets++;
+}
+
+static int add_routes(struct builder *b, struct wt_err *err)
+{
+    struct proxy_config *c = b->config;
+    uint32_t n = 0;
+    struct proxy_route_piece **pieces =
+        wt_calloc(count_of(b, "HTTPRoute") + 1, sizeof(struct proxy_route_piece *));
+    if (!pieces)
+        return no_memory(err);
+    int r = 0;
+    for (const struct model_item *i = next_of(b, "HTTPRoute", NULL); r == 0 && i;
+         i = next_of(b, "HTTPRoute", i)) {
+        struct proxy_route_piece *p;
+        r = make_piece(b, i, &p, err);
+        if (r < 0)
+            break;
+        pieces[n++] = p;
+        r = wt_map_put(&c->pieces, i->key, p, NULL);
+    }
+    struct proxy_routes_input in = {
+        .pieces = pieces,
+        .n_pieces = n,
+        .listeners = b->route_listeners,
+        .n_listeners = b->n_route_listeners,
+        .n_sockets = c->n_listeners,
+        .resolve = resolve,
+        .ctx = b,
+    };
+    if (r == 0)
+        r = proxy_routes_build(&in, &c->routes, err);
+    wt_free(pieces);
+    return r;
+}
+
+int proxy_config_build(const struct model_snapshot *snapshot, struct proxy_config *before,
+                       const struct proxy_build *build, struct proxy_config **out, struct wt_err *err)
+{
+    struct proxy_config *c = wt_calloc(1, sizeof *c);
+    if (!c)
+        return no_memory(err);
+    atomic_init(&c->refs, 1);
+    c->version = model_snapshot_version(snapshot);
+    struct builder b = {.snapshot = snapshot, .before = before, .build = build, .config = c};
+    b.arena = wt_arena_make(256 << 20);
+    int r = add_backends(&b, err);
+    if (r == 0)
+        r = add_migrations(&b, err);
+    if (r == 0)
+        r = add_listeners(&b, err);
+    if (r == 0)
+        r = add_routes(&b, err);
+    wt_arena_done(&b.arena);
+    if (r < 0) {
+        proxy_config_unref(c);
+        return wt_wrap(err, r, "snapshot %llu", (unsigned long long)model_snapshot_version(snapshot));
+    }
+    retire_hosts(&b);
+    *out = c;
+    return 0;
+}

@@ -1,0 +1,80 @@
+/* A config: a snapshot made ready for serving. Immutable, refcounted by its users on all threads; one of these is one
+ * pointer per worker. What did not change between two snapshots is the same object in both. */
+#ifndef PROXY_CONFIG_H
+#define PROXY_CONFIG_H
+
+#include "base/map.h"
+#include "model/snapshot.h"
+#include "proxy/backend.h"
+#include "proxy/route.h"
+#include "proxy/share.h"
+
+/* A listening address, with the sockets of its life; shared by configs that have it. */
+struct proxy_listener {
+    atomic_uint refs;
+    union io_addr addr;
+    char text[IO_ADDR_TEXT]; /* "0.0.0.0:8080" */
+    uint16_t port;
+    int fd;
+    struct proxy_stats_entry *stats;
+};
+
+struct proxy_listener *proxy_listener_ref(struct proxy_listener *l);
+void proxy_listener_unref(struct proxy_listener *l); /* the last one closes the socket */
+
+/* Where a rule's backendRef leads. */
+struct proxy_target {
+    struct proxy_backend *backend;     /* NULL: there is no such backend (500) */
+    struct proxy_migration *migration; /* NULL: none covers it */
+    struct proxy_backend *sides[PROXY_SIDES]; /* of the migration */
+};
+
+struct proxy_config {
+    atomic_uint refs;
+    uint64_t version;
+    struct proxy_routes *routes;
+    struct proxy_listener **listeners; /* routes know them by index */
+    uint32_t n_listeners;
+    struct proxy_backend **backends;
+    uint32_t n_backends;
+    struct proxy_migration **migrations;
+    uint32_t n_migrations;
+    struct proxy_target *targets; /* a rule's refs know them by index */
+    uint32_t n_targets;
+    struct wt_map pieces;      /* key -> struct proxy_route_piece, for the next build */
+    struct wt_map by_name;     /* "namespace/name" -> struct proxy_backend */
+};
+
+struct proxy_config *proxy_config_ref(struct proxy_config *c);
+void proxy_config_unref(struct proxy_config *c);
+
+/* The hosts of backends that are discovered (DNS, file): asked for by name; the builder takes references. */
+struct proxy_found_hosts {
+    const union io_addr *addrs;
+    unsigned n;
+    uint64_t version; /* rises when the set changes */
+};
+
+/* What a build needs beside the snapshot. */
+struct proxy_build {
+    unsigned n_workers;
+    struct proxy_stats *stats;
+    int64_t now_ms;
+    /* A listening socket for this address, or an error: from the supervisor, or opened here. */
+    int (*listen)(void *ctx, const union io_addr *addr, struct wt_err *err);
+    /* Hosts of a discovered backend; n = 0 when nothing is known yet. */
+    void (*found)(void *found_ctx, struct wt_str backend, const struct model_backend *view,
+                  struct proxy_found_hosts *out);
+    void *found_ctx;
+    /* What runs under a migration's uid; made at first sight. */
+    struct proxy_live *(*live)(void *ctx, const struct proxy_migration *m);
+    void *ctx;
+};
+
+/* Builds the config of `snapshot`, taking over from `before` (NULL at first) whatever did not change. A part that cannot be
+ * served (a listener's address in use) is left out with a warning; nothing that was served before is dropped for it. */
+int proxy_config_build(const struct model_snapshot *snapshot, struct proxy_config *before,
+                       const struct proxy_build *build, struct proxy_config **out,
+                       struct wt_err *err) WT_NODISCARD;
+
+#endif

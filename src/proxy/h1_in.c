@@ -1,0 +1,428 @@
+/* HTTP/1.1 towards clients. Between requests a connection is only this struct and a timer: no fiber, no buffer. */
+#include "http/h1_parse.h"
+#include "http/h1_write.h"
+#include "proxy/accept.h"
+#include "proxy/body.h"
+#include "proxy/serve.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+
+struct h1_in {
+    struct io_stream stream;
+    struct io_timer timer;
+    struct wt_list node; /* in worker->conns */
+    struct proxy_worker *worker;
+    struct proxy_listener *listener; /* a reference */
+    uint64_t id;
+    struct sockaddr_in6 peer; /* an IPv4 one fits */
+    bool served_any;
+};
+
+/* One request under way, on the fiber's stack. */
+struct exchange {
+    struct proxy_inbound in;
+    struct h1_in *conn;
+    struct proxy_window window;
+    struct wt_arena arena;
+    struct http_head request, trailers;
+    struct http_h1_body body;
+    struct wt_buf head; /* an answer's head held back */
+    char *head_buffer;
+    uint64_t sent;
+    bool large;        /* the window is on the heap: the head did not fit a pooled buffer */
+    bool continue_due; /* the client waits for 100 */
+    bool chunked_out;
+    bool close;
+    bool broken;
+    char arena_bytes[2048];
+};
+
+static struct exchange *self(struct proxy_inbound *in)
+{
+    return WT_CONTAINER(in, struct exchange, in);
+}
+
+/* ---- the request body ---- */
+
+static int read_body(struct proxy_inbound *in, bool wait, int64_t deadline_ms, struct wt_str *out_bytes)
+{
+    struct exchange *x = self(in);
+    if (x->continue_due && x->window.start == x->window.end) {
+        x->continue_due = false;
+        int r = io_write_str(&x->conn->stream, http_h1_continue(), deadline_ms);
+        if (r < 0)
+            return r;
+    }
+    return proxy_body_next(&x->body, &x->window, &x->conn->stream, wait, deadline_ms, out_bytes);
+}
+
+static bool whole_body(struct proxy_inbound *in, struct wt_str *out_bytes)
+{
+    struct exchange *x = self(in);
+    struct wt_str there = proxy_window_str(&x->window);
+    *out_bytes = wt_str(NULL, 0);
+    if (http_h1_body_done(&x->body))
+        return true;
+    if (x->request.framing != HTTP_FRAMING_LENGTH || x->body.left > there.len)
+        return false;
+    *out_bytes = wt_str_sub(there, 0, (size_t)x->body.left);
+    return true;
+}
+
+/* What is left of the request body, if it lies here already; else the connection cannot go on: the next request would be
+ * looked for in the middle of this one (0.CL, CVE-2025-4366). */
+static void skip_body(struct exchange *x)
+{
+    struct wt_str ignored;
+    int r;
+    do
+        r = proxy_body_next(&x->body, &x->window, &x->conn->stream, false, 0, &ignored);
+    while (r == PROXY_PIECE_DATA);
+    if (r != PROXY_PIECE_END || x->continue_due)
+        x->close = true;
+}
+
+/* ---- the answer ---- */
+
+static bool bodyless(const struct exchange *x, const struct http_head *response)
+{
+    return x->request.method == HTTP_METHOD_HEAD || response->status < 200 ||
+           response->status == 204 || response->status == 304;
+}
+
+static void frame(struct exchange *x, struct http_head *response, bool last)
+{
+    x->chunked_out = false;
+    if (bodyless(x, response)) {
+        response->framing = HTTP_FRAMING_NONE;
+    } else if (last) {
+        response->framing = HTTP_FRAMING_LENGTH;
+        response->length = 0;
+    } else if (response->framing != HTTP_FRAMING_LENGTH) {
+        x->chunked_out = x->request.minor >= 1;
+        response->framing = x->chunked_out ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_UNTIL_CLOSE;
+        x->close |= !x->chunked_out;
+    }
+    struct wt_str body;
+    if (!x->request.keep_alive || x->conn->worker->draining ||
+        (!http_h1_body_done(&x->body) && !whole_body(&x->in, &body)))
+        x->close = true;
+    response->keep_alive = !x->close;
+    /* RFC 9112 §9.3: an HTTP/1.0 client must be told that the connection lives on. */
+    response->minor = x->request.minor;
+}
+
+static int flush(struct proxy_inbound *in, int64_t deadline_ms)
+{
+    struct exchange *x = self(in);
+    struct proxy_body_out o = {.head = wt_buf_str(&x->head)};
+    if (!x->head.len)
+        return 0;
+    int r = proxy_body_send(&x->conn->stream, &o, deadline_ms, &x->sent);
+    x->head.len = 0;
+    x->broken |= r < 0;
+    return r;
+}
+
+static int send_head(struct proxy_inbound *in, struct http_head *response, bool last,
+                     int64_t deadline_ms)
+{
+    struct exchange *x = self(in);
+    frame(x, response, last);
+    if (!x->head_buffer)
+        x->head_buffer = proxy_buffer_take(x->conn->worker);
+    if (!x->head_buffer)
+        return WT_ENOMEM;
+    x->head = (struct wt_buf){.ptr = x->head_buffer, .cap = PROXY_BUFFER, .max = PROXY_BUFFER};
+    int r = http_h1_write_response(response, &x->head);
+    if (r < 0)
+        return r;
+    return last ? flush(in, deadline_ms) : 0;
+}
+
+static int send_body(struct proxy_inbound *in, struct wt_str bytes, bool last,
+                     const struct http_head *trailers, int64_t deadline_ms)
+{
+    struct exchange *x = self(in);
+    struct proxy_body_out o = {
+        .head = wt_buf_str(&x->head),
+        .bytes = bytes,
+        .chunked = x->chunked_out,
+        .last = last,
+        .trailers = trailers,
+    };
+    int r = proxy_body_send(&x->conn->stream, &o, deadline_ms, &x->sent);
+    x->head.len = 0;
+    x->broken |= r < 0;
+    return r;
+}
+
+static void reset(struct proxy_inbound *in)
+{
+    struct exchange *x = self(in);
+    x->broken = true;
+    io_stream_reset(&x->conn->stream);
+}
+
+static struct io_stream *watch(struct proxy_inbound *in)
+{
+    return &self(in)->conn->stream;
+}
+
+static const struct proxy_inbound_ops ops = {
+    .read_body = read_body,
+    .whole_body = whole_body,
+    .send_head = send_head,
+    .send_body = send_body,
+    .flush = flush,
+    .reset = reset,
+    .watch = watch,
+};
+
+/* ---- refusals ---- */
+
+/* The head is not a request: one plain answer, then the end. Written without ever trusting what was parsed. */
+static void refuse(struct exchange *x, unsigned status, const char *text, const struct proxy_client *client)
+{
+    char out[512];
+    const char *reason = http_status_text(status);
+    int n = snprintf(out, sizeof out,
+                     "HTTP/1.1 %u %s\r\nServer: watari\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+                     "Connection: close\r\n\r\n%s\n",
+                     status, reason, strlen(text) + 1, text);
+    proxy_count(&proxy_stats_listener(x->conn->listener->stats, x->conn->worker->id)->cx_protocol_error);
+    int r = io_write_str(&x->conn->stream, wt_str(out, (size_t)n), io_now_ms() + 1000);
+    proxy_serve_refused(client, &x->request, status, r == 0 ? strlen(text) + 1 : 0);
+    x->close = true;
+}
+
+/* ---- reading a head ---- */
+
+static bool grow(struct exchange *x)
+{
+    if (x->large)
+        return false;
+    char *p = wt_malloc(PROXY_HEAD_MAX);
+    if (!p)
+        return false;
+    struct wt_str there = proxy_window_str(&x->window);
+    memcpy(p, there.ptr, there.len);
+    proxy_buffer_give(x->conn->worker, x->window.ptr);
+    x->window = (struct proxy_window){p, 0, there.len, PROXY_HEAD_MAX};
+    x->large = true;
+    return true;
+}
+
+/* Time for a whole head runs from its first byte, however slowly the others come (slowloris). */
+static int fill(struct exchange *x, int64_t *deadline_ms)
+{
+    const struct proxy_shared *shared = x->conn->worker->shared;
+    bool first = x->window.start == x->window.end;
+    if (!proxy_window_room(&x->window) && !grow(x))
+        return WT_ELIMIT;
+    ssize_t n = proxy_window_fill(&x->window, &x->conn->stream, !first, *deadline_ms);
+    if (n > 0 && first)
+        *deadline_ms = io_now_ms() + shared->header_timeout_ms;
+    return n > 0 ? 0 : (int)n;
+}
+
+/* 0; WT_EAGAIN: nothing is there, the connection may rest; or the connection is over. */
+static int read_request(struct exchange *x, struct proxy_client *client)
+{
+    struct http_h1_limits limits = http_h1_default_limits;
+    int64_t deadline_ms = IO_NEVER;
+    size_t seen = 0, used = 0;
+    limits.max_head_bytes = PROXY_HEAD_MAX - 1;
+    for (;;) {
+        enum http_h1_fault fault;
+        struct wt_str in = proxy_window_str(&x->window);
+        http_head_init(&x->request, &x->arena);
+        int r = in.len == 0 ? WT_EAGAIN
+                            : http_h1_parse_request(in, seen, &limits, &x->request, &used, &fault);
+        if (r == 0) {
+            x->window.start += used;
+            return 0;
+        }
+        if (r != WT_EAGAIN) {
+            const struct http_h1_fault_info *info = http_h1_fault_info(fault);
+            refuse(x, info->status, info->text, client);
+            return r;
+        }
+        if (in.len && deadline_ms == IO_NEVER) /* the rest of a pipelined request */
+            deadline_ms = io_now_ms() + x->conn->worker->shared->header_timeout_ms;
+        seen = in.len;
+        r = fill(x, &deadline_ms);
+        client->start_ns = seen ? client->start_ns : io_now_ns();
+        if (r == WT_ETIMEOUT)
+            refuse(x, 408, "the request's head took too long", client);
+        if (r < 0)
+            return r;
+    }
+}
+
+/* ---- the connection ---- */
+
+static void destroy(struct h1_in *c)
+{
+    struct proxy_worker *w = c->worker;
+    io_timer_cancel(&c->timer);
+    io_stream_close(&c->stream);
+    wt_list_remove(&c->node);
+    w->n_conns--;
+    proxy_count_down(&proxy_stats_listener(c->listener->stats, w->id)->cx_active);
+    proxy_listener_unref(c->listener);
+    wt_free(c);
+}
+
+/* A client that still sends when we close would get a reset that may overtake our last answer (RFC 9112 §9.6): say that
+ * nothing more comes, and read over what does for a moment. */
+static void close_gently(struct exchange *x)
+{
+    struct io_stream *s = &x->conn->stream;
+    struct io_sys *sys = io_sys_here();
+    if (s->fd < 0 || x->broken)
+        return;
+    sys->shutdown(sys, s->fd, SHUT_WR);
+    int64_t deadline_ms = io_now_ms() + 1000;
+    x->window.start = x->window.end = 0;
+    for (int i = 0; i < 64; i++) {
+        ssize_t n = io_read(s, x->window.ptr, x->window.cap, deadline_ms);
+        if (n < 0)
+            return;
+    }
+}
+
+static int one_request(struct exchange *x)
+{
+    struct h1_in *c = x->conn;
+    struct proxy_client client = {
+        .worker = c->worker,
+        .listener = c->listener,
+        .peer = (const union io_addr *)(const void *)&c->peer,
+        .connection_id = c->id,
+        .start_ns = io_now_ns(),
+    };
+    int r = read_request(x, &client);
+    if (r < 0)
+        return r;
+    c->served_any = true;
+    http_head_init(&x->trailers, &x->arena);
+    http_h1_body_init(&x->body, &x->request, &x->trailers);
+    x->continue_due = x->request.expect_continue;
+    x->in = (struct proxy_inbound){&ops, &x->request, !http_h1_body_done(&x->body)};
+    x->sent = 0;
+    if (proxy_serve(&client, &x->in, &x->arena) == PROXY_SERVED_BROKEN)
+        x->broken = true;
+    if (!x->broken && !x->close)
+        skip_body(x);
+    return x->broken || x->close ? WT_EOF : 0;
+}
+
+static void rest(struct h1_in *c);
+
+static void end_exchange(struct exchange *x)
+{
+    wt_arena_done(&x->arena);
+    wt_arena_lend(&x->arena, x->arena_bytes, sizeof x->arena_bytes);
+}
+
+static void give_buffers(struct exchange *x)
+{
+    struct proxy_worker *w = x->conn->worker;
+    wt_arena_done(&x->arena);
+    if (x->head_buffer)
+        proxy_buffer_give(w, x->head_buffer);
+    if (x->large)
+        wt_free(x->window.ptr);
+    else
+        proxy_buffer_give(w, x->window.ptr);
+}
+
+/* Requests as long as they come without a pause; then the connection rests, or ends. */
+static void serve(void *arg)
+{
+    struct h1_in *c = arg;
+    struct exchange x;
+    memset(&x, 0, offsetof(struct exchange, request));
+    x.head = wt_buf_make(PROXY_BUFFER);
+    x.head_buffer = NULL;
+    x.large = x.continue_due = x.close = x.broken = false;
+    x.conn = c;
+    x.arena = wt_arena_make(256 << 10);
+    wt_arena_lend(&x.arena, x.arena_bytes, sizeof x.arena_bytes);
+    x.window = (struct proxy_window){.ptr = proxy_buffer_take(c->worker), .cap = PROXY_BUFFER};
+    int r = x.window.ptr ? 0 : WT_ENOMEM;
+    while (r == 0) {
+        r = one_request(&x);
+        end_exchange(&x);
+        if (r == 0 && x.window.start == x.window.end &&
+            !(c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP)))
+            r = WT_EAGAIN;
+    }
+    if (r != WT_EAGAIN && x.close && x.window.ptr)
+        close_gently(&x);
+    if (x.window.ptr)
+        give_buffers(&x);
+    if (r == WT_EAGAIN && c->stream.fd >= 0)
+        rest(c);
+    else
+        destroy(c);
+}
+
+static void on_ready(struct io_stream *s)
+{
+    struct h1_in *c = WT_CONTAINER(s, struct h1_in, stream);
+    io_timer_cancel(&c->timer);
+    s->on_ready = NULL;
+    if (io_spawn(IO_STACK_FLOW, serve, c, NULL) < 0)
+        destroy(c);
+}
+
+static void idle_timeout(struct io_timer *t)
+{
+    struct h1_in *c = WT_CONTAINER(t, struct h1_in, timer);
+    proxy_count(&proxy_stats_listener(c->listener->stats, c->worker->id)->cx_idle_timeout);
+    destroy(c);
+}
+
+static void rest(struct h1_in *c)
+{
+    const struct proxy_shared *shared = c->worker->shared;
+    int64_t patience = c->served_any ? shared->idle_timeout_ms : shared->header_timeout_ms;
+    c->stream.on_ready = on_ready;
+    io_timer_set(&c->timer, io_now_ms() + patience);
+    /* What came while nobody looked is no event any more. */
+    if (c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP))
+        on_ready(&c->stream);
+}
+
+void proxy_h1_in_start(struct proxy_worker *w, struct proxy_listener *listener, int fd,
+                       const union io_addr *peer)
+{
+    static _Atomic uint64_t last_id;
+    struct h1_in *c = wt_calloc(1, sizeof *c);
+    if (!c) {
+        w->shared->sys->close(w->shared->sys, fd);
+        return;
+    }
+    struct proxy_listener_stats *stats = proxy_stats_listener(listener->stats, w->id);
+    c->worker = w;
+    c->listener = proxy_listener_ref(listener);
+    c->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+    memcpy(&c->peer, peer, sizeof c->peer);
+    io_timer_init(&c->timer, idle_timeout);
+    wt_list_init(&c->node);
+    wt_list_add_tail(&w->conns, &c->node);
+    io_stream_init(&c->stream);
+    w->n_conns++;
+    proxy_count(&stats->cx_total);
+    proxy_count(&stats->cx_active);
+    if (io_stream_open(&c->stream, fd) < 0) {
+        w->shared->sys->close(w->shared->sys, fd);
+        destroy(c);
+        return;
+    }
+    rest(c);
+}

@@ -1,0 +1,338 @@
+/* HTTP/1.1 towards hosts: connections kept in the worker's pool, exchanges on them one at a time. */
+#include "http/h1_write.h"
+#include "proxy/body.h"
+#include "proxy/outbound.h"
+
+#include "base/mem.h"
+
+enum {
+    IDLE_MAX = 256,           /* kept connections per host and worker */
+    IDLE_MS = 60 * 1000,      /* then we close them */
+    INTERIM_MAX = 8,          /* 1xx answers before the final one */
+    PEEK_MARGIN_MS = 200,     /* a kept connection this near to the host's own limit is not trusted */
+};
+
+/* What an exchange needs, in the front of a pooled buffer; the rest of the buffer is the window. */
+struct active {
+    struct http_head response, trailers;
+    struct http_h1_body body;
+    struct wt_arena arena;
+    struct proxy_window window;
+    enum http_method method;
+    bool chunked_out;  /* the request body goes out chunked */
+    bool request_done; /* all of it is sent */
+    bool head_done;    /* the final head is here */
+    char arena_bytes[1024];
+};
+
+struct proxy_h1_out {
+    struct proxy_outbound out;
+    struct io_stream stream;
+    struct wt_list node; /* in the host's idle list */
+    struct io_timer timer;
+    struct proxy_worker *worker;
+    struct proxy_host *host; /* a reference */
+    struct proxy_stats_entry *stats;
+    int64_t idle_since_ms;
+    struct active *active;
+};
+
+static struct proxy_h1_out *self(struct proxy_outbound *out)
+{
+    return WT_CONTAINER(out, struct proxy_h1_out, out);
+}
+
+static struct proxy_host_lane *lane_of(struct proxy_h1_out *c)
+{
+    return &c->host->lanes[c->worker->id];
+}
+
+static struct proxy_backend_stats *stats_of(struct proxy_h1_out *c)
+{
+    return proxy_stats_backend(c->stats, c->worker->id);
+}
+
+/* ---- the pool ---- */
+
+static void destroy(struct proxy_h1_out *c)
+{
+    io_timer_cancel(&c->timer);
+    if (!wt_list_empty(&c->node)) {
+        wt_list_remove(&c->node);
+        lane_of(c)->n_idle--;
+    }
+    io_stream_close(&c->stream);
+    proxy_count_down(&stats_of(c)->cx_active);
+    proxy_stats_entry_unref(c->stats);
+    proxy_host_unref(c->host);
+    wt_free(c);
+}
+
+static void idle_timeout(struct io_timer *t)
+{
+    destroy(WT_CONTAINER(t, struct proxy_h1_out, timer));
+}
+
+/* An idle connection has news: its end, or bytes nobody asked for. Both finish it; an end teaches how long
+ * this host keeps connections. */
+static void idle_event(struct io_stream *s)
+{
+    struct proxy_h1_out *c = WT_CONTAINER(s, struct proxy_h1_out, stream);
+    struct proxy_host_lane *lane = lane_of(c);
+    int64_t age = io_now_ms() - c->idle_since_ms;
+    if (s->ready & (IO_RDHUP | IO_HUP) && age > PEEK_MARGIN_MS && age < lane->idle_limit_ms)
+        lane->idle_limit_ms = age;
+    destroy(c);
+}
+
+static void keep(struct proxy_h1_out *c)
+{
+    struct proxy_host_lane *lane = lane_of(c);
+    c->idle_since_ms = io_now_ms();
+    c->stream.on_ready = idle_event;
+    wt_list_add_head(&lane->idle, &c->node);
+    lane->n_idle++;
+    io_timer_set(&c->timer, c->idle_since_ms + IDLE_MS);
+}
+
+void proxy_h1_out_sweep(struct proxy_worker *w, struct proxy_host *host)
+{
+    struct wt_list *idle = &host->lanes[w->id].idle;
+    while (!wt_list_empty(idle))
+        destroy(WT_CONTAINER(idle->next, struct proxy_h1_out, node));
+}
+
+/* Whether a kept connection may carry a request that must not be sent twice (RFC 9110 §9.2.2): it was silent for less than the
+ * host's own patience, and nothing waits in the socket. */
+static bool trusted(struct proxy_h1_out *c)
+{
+    int64_t limit = lane_of(c)->idle_limit_ms;
+    if (limit != IO_NEVER && io_now_ms() - c->idle_since_ms + PEEK_MARGIN_MS >= limit)
+        return false;
+    return io_peek_quiet(&c->stream) == 0;
+}
+
+static struct proxy_h1_out *take_kept(const struct proxy_out_wish *wish)
+{
+    struct proxy_host_lane *lane = &wish->host->lanes[wish->worker->id];
+    while (!wt_list_empty(&lane->idle)) {
+        struct proxy_h1_out *c = WT_CONTAINER(lane->idle.next, struct proxy_h1_out, node);
+        bool broken = c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP);
+        if (broken || (wish->once && !trusted(c))) {
+            destroy(c);
+            continue;
+        }
+        wt_list_remove(&c->node);
+        lane->n_idle--;
+        io_timer_cancel(&c->timer);
+        c->stream.on_ready = NULL;
+        c->out.reused = true;
+        return c;
+    }
+    return NULL;
+}
+
+/* ---- opening ---- */
+
+static const struct proxy_outbound_ops ops;
+
+static int connect_new(const struct proxy_out_wish *wish, struct proxy_h1_out **out)
+{
+    struct proxy_h1_out *c = wt_calloc(1, sizeof *c);
+    if (!c)
+        return WT_ENOMEM;
+    c->out.ops = &ops;
+    c->worker = wish->worker;
+    c->host = proxy_host_ref(wish->host);
+    c->stats = proxy_stats_entry_ref(wish->backend->stats);
+    io_stream_init(&c->stream);
+    io_timer_init(&c->timer, idle_timeout);
+    wt_list_init(&c->node);
+    int64_t limit = io_now_ms() + wish->backend->policy.connect_timeout_ms;
+    struct proxy_backend_stats *stats = stats_of(c);
+    proxy_count(&stats->cx_total);
+    proxy_count(&stats->cx_active);
+    int r = io_connect(&c->stream, &wish->host->addr,
+                       limit < wish->deadline_ms ? limit : wish->deadline_ms);
+    if (r < 0) {
+        proxy_count(&stats->cx_connect_fail);
+        if (r == WT_ETIMEOUT)
+            proxy_count(&stats->cx_connect_timeout);
+        destroy(c);
+        return r;
+    }
+    *out = c;
+    return 0;
+}
+
+static int begin(struct proxy_h1_out *c)
+{
+    char *buffer = proxy_buffer_take(c->worker);
+    if (!buffer)
+        return WT_ENOMEM;
+    struct active *a = (struct active *)(void *)buffer;
+    a->method = HTTP_METHOD_OTHER;
+    a->chunked_out = a->request_done = a->head_done = false;
+    a->arena = wt_arena_make(256 << 10);
+    wt_arena_lend(&a->arena, a->arena_bytes, sizeof a->arena_bytes);
+    a->window = (struct proxy_window){.ptr = buffer + sizeof *a, .cap = PROXY_BUFFER - sizeof *a};
+    c->active = a;
+    c->out.sent = c->out.received = 0;
+    return 0;
+}
+
+int proxy_h1_out_open(const struct proxy_out_wish *wish, struct proxy_outbound **out)
+{
+    struct proxy_h1_out *c = wish->fresh ? NULL : take_kept(wish);
+    int r = c ? 0 : connect_new(wish, &c);
+    if (r < 0)
+        return r;
+    r = begin(c);
+    if (r < 0) {
+        destroy(c);
+        return r;
+    }
+    lane_of(c)->active++;
+    *out = &c->out;
+    return 0;
+}
+
+static void finish(struct proxy_outbound *out, bool clean)
+{
+    struct proxy_h1_out *c = self(out);
+    struct active *a = c->active;
+    struct proxy_backend_stats *stats = stats_of(c);
+    proxy_count_add(&stats->cx_tx_bytes, out->sent);
+    proxy_count_add(&stats->cx_rx_bytes, out->received);
+    lane_of(c)->active--;
+    /* Bytes behind the answer mean that the two ends disagree about where it ended (RFC 9112 §9.2). */
+    bool reusable = clean && a->request_done && a->head_done && a->response.keep_alive &&
+                    http_h1_body_done(&a->body) && a->window.start == a->window.end &&
+                    c->stream.fd >= 0 && !(c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP)) &&
+                    !atomic_load_explicit(&c->host->retired, memory_order_relaxed) &&
+                    lane_of(c)->n_idle < IDLE_MAX && !c->worker->draining;
+    wt_arena_done(&a->arena);
+    c->active = NULL;
+    proxy_buffer_give(c->worker, (char *)a);
+    if (reusable)
+        keep(c);
+    else
+        destroy(c);
+}
+
+/* ---- the exchange ---- */
+
+static int send_head(struct proxy_outbound *out, struct http_head *request, struct wt_str body,
+                     bool last, int64_t deadline_ms)
+{
+    struct proxy_h1_out *c = self(out);
+    struct active *a = c->active;
+    a->method = request->method;
+    a->chunked_out = request->framing == HTTP_FRAMING_CHUNKED;
+    /* The window is empty until the answer comes: the head is written there, and on the heap if it is larger. */
+    struct wt_buf head = {.ptr = a->window.ptr, .cap = a->window.cap, .max = a->window.cap};
+    struct wt_buf large = wt_buf_make(PROXY_HEAD_MAX * 2);
+    int r = http_h1_write_request(request, &head);
+    if (r == WT_ELIMIT)
+        r = http_h1_write_request(request, &large);
+    struct proxy_body_out o = {
+        .head = large.len ? wt_buf_str(&large) : wt_buf_str(&head),
+        .bytes = body,
+        .chunked = a->chunked_out,
+        .last = last,
+    };
+    if (r == 0)
+        r = proxy_body_send(&c->stream, &o, deadline_ms, &out->sent);
+    wt_buf_done(&large);
+    if (r == 0)
+        a->request_done = last;
+    return r;
+}
+
+static int send_body(struct proxy_outbound *out, struct wt_str bytes, bool last,
+                     const struct http_head *trailers, int64_t deadline_ms)
+{
+    struct proxy_h1_out *c = self(out);
+    struct proxy_body_out o = {
+        .bytes = bytes, .chunked = c->active->chunked_out, .last = last, .trailers = trailers};
+    int r = proxy_body_send(&c->stream, &o, deadline_ms, &out->sent);
+    if (r == 0 && last)
+        c->active->request_done = true;
+    return r;
+}
+
+/* One head, final or interim. */
+static int parse_head(struct proxy_h1_out *c, struct io_stream *watched, int64_t deadline_ms)
+{
+    struct active *a = c->active;
+    struct http_h1_limits limits = http_h1_default_limits;
+    size_t seen = 0, used = 0;
+    limits.max_head_bytes = (uint32_t)a->window.cap;
+    for (;;) {
+        enum http_h1_fault fault;
+        struct wt_str in = proxy_window_str(&a->window);
+        http_head_init(&a->response, &a->arena);
+        int r = in.len == 0 ? WT_EAGAIN
+                            : http_h1_parse_response(in, seen, a->method, &limits, &a->response,
+                                                     &used, &fault);
+        if (r == 0) {
+            a->window.start += used;
+            return 0;
+        }
+        if (r != WT_EAGAIN)
+            return WT_EPROTO;
+        seen = in.len;
+        r = watched ? io_wait_watching(&c->stream, IO_IN, watched, deadline_ms)
+                    : io_wait(&c->stream, IO_IN, deadline_ms);
+        if (r < 0)
+            return r;
+        ssize_t n = proxy_window_fill(&a->window, &c->stream, true, deadline_ms);
+        if (n < 0)
+            return n == WT_ELIMIT ? WT_EPROTO : (int)n;
+        c->out.received += (uint64_t)n;
+    }
+}
+
+static int read_head(struct proxy_outbound *out, struct io_stream *watched, int64_t deadline_ms,
+                     struct http_head **out_response, bool *out_client_gone)
+{
+    struct proxy_h1_out *c = self(out);
+    struct active *a = c->active;
+    *out_client_gone = false;
+    for (unsigned interim = 0; interim <= INTERIM_MAX; interim++) {
+        int r = parse_head(c, watched, deadline_ms);
+        if (r < 0) {
+            *out_client_gone = watched && watched->ready & IO_HUP && !(c->stream.ready & IO_HUP);
+            return r;
+        }
+        if (a->response.status >= 200)
+            break;
+        /* 101 answers an Upgrade that was never forwarded. */
+        if (a->response.status == 101 || interim == INTERIM_MAX)
+            return WT_EPROTO;
+    }
+    http_head_init(&a->trailers, &a->arena);
+    http_h1_body_init(&a->body, &a->response, &a->trailers);
+    a->head_done = true;
+    *out_response = &a->response;
+    return 0;
+}
+
+static int read_body(struct proxy_outbound *out, bool wait, int64_t deadline_ms,
+                     struct wt_str *out_bytes, const struct http_head **out_trailers)
+{
+    struct proxy_h1_out *c = self(out);
+    struct active *a = c->active;
+    int r = proxy_body_next(&a->body, &a->window, &c->stream, wait, deadline_ms, out_bytes);
+    out->received += out_bytes->len;
+    *out_trailers = r == PROXY_PIECE_END && a->trailers.n_fields ? &a->trailers : NULL;
+    return r;
+}
+
+static const struct proxy_outbound_ops ops = {
+    .send_head = send_head,
+    .send_body = send_body,
+    .read_head = read_head,
+    .read_body = read_body,
+    .finish = finish,
+};

@@ -1,0 +1,41 @@
+/* A host: one address of a backend. Hosts outlive snapshots: the same address of the same backend is the same
+ * host, with its health, its idle connections and its counts.
+ *
+ * Health is set by the prober's thread and read by workers. Everything in a lane belongs to one worker.
+ */
+#ifndef PROXY_HOST_H
+#define PROXY_HOST_H
+
+#include "base/list.h"
+#include "io/stream.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct proxy_host_lane {
+    struct wt_list idle; /* connections in no exchange, newest first */
+    uint32_t n_idle;
+    uint32_t active; /* exchanges under way */
+    /* The shortest silence after which this host was seen to close a kept connection; a request that may not be
+     * sent twice uses none that was silent for longer. IO_NEVER: not seen yet. */
+    int64_t idle_limit_ms;
+} __attribute__((aligned(64)));
+
+struct proxy_host {
+    atomic_uint refs;
+    atomic_bool healthy;
+    atomic_bool retired; /* no longer in the newest snapshot: keep no connection to it */
+    union io_addr addr;
+    uint32_t weight;
+    struct wt_str text; /* "10.0.0.11:80" */
+    char text_bytes[IO_ADDR_TEXT];
+    unsigned n_lanes;
+    struct proxy_host_lane lanes[];
+};
+
+/* Healthy until a probe says otherwise. NULL without memory. */
+struct proxy_host *proxy_host_new(const union io_addr *addr, uint32_t weight, unsigned n_workers);
+struct proxy_host *proxy_host_ref(struct proxy_host *h);
+void proxy_host_unref(struct proxy_host *h);
+
+#endif

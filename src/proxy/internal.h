@@ -1,0 +1,57 @@
+/* The main thread's own: what the parts of the process know of each other. */
+#ifndef PROXY_INTERNAL_H
+#define PROXY_INTERNAL_H
+
+#include "io/fiber.h"
+#include "proxy/proxy.h"
+#include "proxy/worker.h"
+
+struct proxy {
+    const struct proxy_options *options;
+    struct io_sys *sys;
+    struct io_loop *loop;
+    struct proxy_shared shared;
+    struct proxy_worker *workers;
+    struct model_snapshot *snapshot;
+    struct proxy_config *config; /* the newest, a reference */
+    struct wt_map lives;         /* uid -> struct proxy_live */
+    struct wt_map pending;       /* uid -> struct proxy_verdict read from disk, not attached yet */
+    struct proxy_discover *discover;
+    struct proxy_probes *probes;
+    struct io_cond news; /* a verdict, an acknowledgement, a host's health: sync reports it */
+    int64_t start_wall_ms;
+    uint64_t snapshots_rejected;
+    char boot[33];  /* random id of this process, hexadecimal */
+    bool draining, stopping;
+};
+
+/* Builds the config of p->snapshot and hands it to all workers. On an error everything stays as it was. Main thread. */
+int proxy_publish(struct proxy *p, struct wt_err *err) WT_NODISCARD;
+
+/* From the main thread: no new connections, and an end in options->drain_ms at most. */
+void proxy_begin_drain(struct proxy *p);
+
+/* ---- verdict.c: verdicts outlive the process ---- */
+void proxy_verdicts_load(struct proxy *p);
+void proxy_verdicts_save(struct proxy *p); /* in a fiber: waits for the disk */
+
+/* ---- discover.c: hosts behind names and in files ---- */
+struct proxy_discover *proxy_discover_new(struct proxy *p);
+void proxy_discover_found(void *discover, struct wt_str backend, const struct model_backend *view,
+                          struct proxy_found_hosts *out);
+void proxy_discover_follow(struct proxy_discover *d); /* after a publish: forgets what is gone */
+
+/* ---- probes.c: active checks of the hosts of the newest config ---- */
+struct proxy_probes *proxy_probes_new(struct proxy *p);
+void proxy_probes_follow(struct proxy_probes *pr); /* after a publish */
+
+/* ---- admin.c ---- */
+int proxy_admin_start(struct proxy *p, struct wt_err *err) WT_NODISCARD;
+
+/* ---- sync.c: the long poll to control ---- */
+int proxy_sync_start(struct proxy *p, struct wt_err *err) WT_NODISCARD;
+
+/* ---- listen.c: listening sockets from the supervisor, or our own ---- */
+int proxy_listen(void *proxy, const union io_addr *addr, struct wt_err *err);
+
+#endif

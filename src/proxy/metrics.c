@@ -1,0 +1,461 @@
+#include "proxy/metrics.h"
+
+#include "base/mem.h"
+#include "proxy/digits.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* The shape of a family: how the words at `offset` of the summed struct are read. */
+enum shape {
+    SHAPE_COUNTER,
+    SHAPE_ACTIVE,     /* a uint64_t that goes up and down */
+    SHAPE_CLASSES,    /* uint64_t[PROXY_STATUS_CLASSES], label envoy_response_code_class */
+    SHAPE_SIDES,      /* uint64_t[PROXY_SIDES], label side */
+    SHAPE_TIME,       /* struct proxy_histogram, in milliseconds as Envoy does */
+    SHAPE_TIME_SIDES, /* struct proxy_histogram[PROXY_SIDES] */
+    SHAPE_GAUGE,      /* `offset` is the number of a gauge */
+};
+
+static const char *const shape_types[] = {
+    [SHAPE_COUNTER] = "counter", [SHAPE_ACTIVE] = "gauge",   [SHAPE_CLASSES] = "counter",
+    [SHAPE_SIDES] = "counter",   [SHAPE_TIME] = "histogram", [SHAPE_TIME_SIDES] = "histogram",
+    [SHAPE_GAUGE] = "gauge",
+};
+
+struct family {
+    enum proxy_stats_kind kind;
+    enum shape shape;
+    size_t offset;
+    const char *name;
+    const char *help;
+};
+
+#define B(shape, field, name, help)                                                                \
+    {                                                                                              \
+        PROXY_STATS_BACKEND, SHAPE_##shape, offsetof(struct proxy_backend_stats, field),           \
+            "envoy_cluster_" name, help                                                            \
+    }
+#define BG(gauge, name, help)                                                                      \
+    {                                                                                              \
+        PROXY_STATS_BACKEND, SHAPE_GAUGE, PROXY_BACKEND_##gauge, "envoy_cluster_" name, help       \
+    }
+#define L(shape, field, name, help)                                                                \
+    {                                                                                              \
+        PROXY_STATS_LISTENER, SHAPE_##shape, offsetof(struct proxy_listener_stats, field), name,   \
+            help                                                                                   \
+    }
+#define M(shape, field, name, help)                                                                \
+    {                                                                                              \
+        PROXY_STATS_MIGRATION, SHAPE_##shape, offsetof(struct proxy_migration_stats, field),       \
+            "watari_migration_" name, help                                                         \
+    }
+#define MG(gauge, name, help)                                                                      \
+    {                                                                                              \
+        PROXY_STATS_MIGRATION, SHAPE_GAUGE, PROXY_MIGRATION_##gauge, "watari_migration_" name,     \
+            help                                                                                   \
+    }
+
+static const struct family families[] = {
+    B(COUNTER, rq_total, "upstream_rq_total", "Requests sent to the backend, retries included."),
+    B(CLASSES, rq_class, "upstream_rq_xx", "Answers of the backend by class of status."),
+    B(ACTIVE, rq_active, "upstream_rq_active", "Requests in flight."),
+    B(COUNTER, rq_retry, "upstream_rq_retry", "Requests tried again."),
+    B(COUNTER, rq_retry_success, "upstream_rq_retry_success", "Retries that were answered."),
+    B(COUNTER, rq_retry_overflow, "upstream_rq_retry_overflow", "Retries refused by the budget."),
+    B(COUNTER, rq_retry_abandoned, "retry_or_shadow_abandoned",
+      "Retries given up because the body no longer fitted the buffer."),
+    B(COUNTER, rq_timeout, "upstream_rq_timeout", "Requests that ran out of time."),
+    B(COUNTER, rq_per_try_timeout, "upstream_rq_per_try_timeout", "Tries that ran out of time."),
+    B(COUNTER, rq_rx_reset, "upstream_rq_rx_reset", "Requests reset by the backend."),
+    B(COUNTER, rq_tx_reset, "upstream_rq_tx_reset", "Requests reset by the proxy."),
+    B(COUNTER, rq_pending_overflow, "upstream_rq_pending_overflow",
+      "Requests refused because too many waited for a connection."),
+    B(TIME, rq_time, "upstream_rq_time", "Time until the backend's answer, in milliseconds."),
+    B(COUNTER, cx_total, "upstream_cx_total", "Connections opened to the backend."),
+    B(ACTIVE, cx_active, "upstream_cx_active", "Open connections."),
+    B(COUNTER, cx_connect_fail, "upstream_cx_connect_fail", "Connections that failed to open."),
+    B(COUNTER, cx_connect_timeout, "upstream_cx_connect_timeout", "Connects that ran out of time."),
+    B(COUNTER, cx_overflow, "upstream_cx_overflow", "Times the limit of connections was reached."),
+    B(COUNTER, cx_reused_stale, "upstream_cx_reused_stale",
+      "Pooled connections found closed by the peer when they were to be used."),
+    B(COUNTER, cx_rx_bytes, "upstream_cx_rx_bytes_total", "Bytes received from the backend."),
+    B(COUNTER, cx_tx_bytes, "upstream_cx_tx_bytes_total", "Bytes sent to the backend."),
+    B(COUNTER, health_check_attempt, "health_check_attempt", "Probes sent."),
+    B(COUNTER, health_check_success, "health_check_success", "Probes that passed."),
+    B(COUNTER, health_check_failure, "health_check_failure", "Probes that failed."),
+    BG(MEMBERS, "membership_total", "Endpoints of the backend."),
+    BG(HEALTHY, "membership_healthy", "Endpoints that pass their checks."),
+
+    L(COUNTER, rq_total, "envoy_http_downstream_rq_total", "Requests received."),
+    L(CLASSES, rq_class, "envoy_http_downstream_rq_xx", "Answers given by class of status."),
+    L(ACTIVE, rq_active, "envoy_http_downstream_rq_active", "Requests in flight."),
+    L(TIME, rq_time, "envoy_http_downstream_rq_time", "Time of a request in milliseconds."),
+    L(COUNTER, rq_rx_reset, "envoy_http_downstream_rq_rx_reset", "Requests the client left."),
+    L(COUNTER, rq_timeout, "envoy_http_downstream_rq_timeout", "Requests too slow to arrive."),
+    L(COUNTER, rq_too_large, "envoy_http_downstream_rq_too_large", "Requests over a size limit."),
+    L(COUNTER, rq_no_route, "envoy_http_no_route", "Requests that no route matched."),
+    L(COUNTER, cx_total, "envoy_http_downstream_cx_total", "Connections accepted."),
+    L(ACTIVE, cx_active, "envoy_http_downstream_cx_active", "Open connections."),
+    L(COUNTER, cx_protocol_error, "envoy_http_downstream_cx_protocol_error",
+      "Connections closed because the client broke the protocol."),
+    L(COUNTER, cx_idle_timeout, "envoy_http_downstream_cx_idle_timeout",
+      "Idle connections closed."),
+    L(COUNTER, cx_refused, "envoy_http_downstream_cx_overload_reject",
+      "Connections refused because a limit was reached."),
+    L(COUNTER, cx_rx_bytes, "envoy_http_downstream_cx_rx_bytes_total", "Bytes from clients."),
+    L(COUNTER, cx_tx_bytes, "envoy_http_downstream_cx_tx_bytes_total", "Bytes to clients."),
+    L(COUNTER, rq_lost, "watari_listener_requests_lost_total",
+      "Requests without a complete answer, or with an error that the proxy made."),
+
+    MG(WEIGHT, "weight", "Share asked of the new side, in per cent."),
+    MG(SHARE_OBSERVED, "share_observed", "Share seen on the new side, in per cent."),
+    MG(STEP, "step", "Index of the step in force."),
+    MG(EPOCH, "epoch", "Number of the attempt; a verdict of a higher one wins."),
+    MG(USERS_MOVED, "users_moved", "Users moved to the new side."),
+    MG(USERS_MOVED_BACK, "users_moved_back", "Users moved back to the old side."),
+    MG(EVIDENCE, "guard_evidence_log", "The guard's e-value against the new side, as ln."),
+    M(SIDES, requests, "requests_total", "Requests by side."),
+    M(SIDES, lost, "lost_total",
+      "Requests without a complete answer, or with an error that the proxy made."),
+    M(SIDES, bad, "bad_total", "Bad answers of the side that reached a client."),
+    M(SIDES, rescued, "rescued_total",
+      "Requests that failed on the side and were saved by a retry."),
+    M(TIME_SIDES, rq_time, "rq_time", "Time until the side's answer, in milliseconds."),
+};
+
+#define N_FAMILIES (sizeof families / sizeof families[0])
+
+static const char *const kind_labels[PROXY_STATS_KINDS] = {
+    [PROXY_STATS_BACKEND] = "envoy_cluster_name",
+    [PROXY_STATS_LISTENER] = "envoy_http_conn_manager_prefix",
+    [PROXY_STATS_MIGRATION] = "migration",
+};
+
+static const char *const side_labels[PROXY_SIDES] = {
+    [PROXY_SIDE_OLD] = "side=\"old\"",
+    [PROXY_SIDE_NEW] = "side=\"new\"",
+};
+
+static const char *const class_labels[PROXY_STATUS_CLASSES] = {
+    "envoy_response_code_class=\"1\"", "envoy_response_code_class=\"2\"",
+    "envoy_response_code_class=\"3\"", "envoy_response_code_class=\"4\"",
+    "envoy_response_code_class=\"5\"",
+};
+
+static const char *const le_labels[PROXY_HISTOGRAM_BOUNDS + 1] = {
+    "le=\"0.5\"",    "le=\"1\"",      "le=\"5\"",       "le=\"10\"",      "le=\"25\"",
+    "le=\"50\"",     "le=\"100\"",    "le=\"250\"",     "le=\"500\"",     "le=\"1000\"",
+    "le=\"2500\"",   "le=\"5000\"",   "le=\"10000\"",   "le=\"30000\"",   "le=\"60000\"",
+    "le=\"300000\"", "le=\"600000\"", "le=\"1800000\"", "le=\"3600000\"", "le=\"+Inf\"",
+};
+
+/* One entry, summed once for all families: the lines of a scrape agree with each other. */
+union sums {
+    struct proxy_backend_stats backend;
+    struct proxy_listener_stats listener;
+    struct proxy_migration_stats migration;
+    char bytes[1];
+};
+
+struct row {
+    union sums sums;
+    double gauges[PROXY_GAUGES_MAX];
+    struct wt_buf label;
+};
+
+struct rows {
+    struct row *rows;
+    size_t n, cap;
+    enum proxy_stats_kind kind;
+    int error;
+};
+
+/* ---- writing ---- */
+
+static void add_z(struct wt_buf *out, const char *z)
+{
+    wt_buf_add(out, z, strlen(z));
+}
+
+static void add_u64(struct wt_buf *out, uint64_t value)
+{
+    char digits[PROXY_DIGITS_MAX];
+    wt_buf_add(out, digits, proxy_digits(digits, value));
+}
+
+/* The name with its suffix and up to three label texts; absent ones are empty. */
+static void add_name(struct wt_buf *out, const char *name, const char *suffix, struct wt_str l1,
+                     const char *l2, const char *l3)
+{
+    add_z(out, name);
+    add_z(out, suffix);
+    struct wt_str labels[] = {wt_str_z(l2), wt_str_z(l3), l1};
+    char sep = '{';
+    for (size_t i = 0; i < 3; i++) {
+        if (!labels[i].len)
+            continue;
+        wt_buf_add_char(out, sep);
+        wt_buf_add_str(out, labels[i]);
+        sep = ',';
+    }
+    if (sep == ',')
+        wt_buf_add_char(out, '}');
+    wt_buf_add_char(out, ' ');
+}
+
+static void add_line(struct wt_buf *out, const char *name, struct wt_str l1, const char *l2,
+                     uint64_t value)
+{
+    add_name(out, name, "", l1, l2, "");
+    add_u64(out, value);
+    wt_buf_add_char(out, '\n');
+}
+
+void proxy_metrics_head(struct wt_buf *out, const char *name, const char *type, const char *help)
+{
+    const char *const parts[] = {"# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        add_z(out, parts[i]);
+}
+
+void proxy_metrics_u64(struct wt_buf *out, const char *name, struct wt_str labels, uint64_t value)
+{
+    add_line(out, name, labels, "", value);
+}
+
+void proxy_metrics_double(struct wt_buf *out, const char *name, struct wt_str labels, double value)
+{
+    add_name(out, name, "", labels, "", "");
+    if (isnan(value))
+        add_z(out, "NaN");
+    else if (isinf(value))
+        add_z(out, value > 0 ? "+Inf" : "-Inf");
+    else
+        wt_buf_printf(out, "%.12g", value);
+    wt_buf_add_char(out, '\n');
+}
+
+void proxy_metrics_label(struct wt_buf *out, const char *label, struct wt_str value)
+{
+    add_z(out, label);
+    add_z(out, "=\"");
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+        if (c == '\\' || c == '"')
+            wt_buf_add_char(out, '\\');
+        if (c == '\n')
+            add_z(out, "\\n");
+        else
+            wt_buf_add_char(out, c);
+    }
+    wt_buf_add_char(out, '"');
+}
+
+static void add_histogram(struct wt_buf *out, const char *name, struct wt_str l1, const char *l2,
+                          const struct proxy_histogram *h)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i <= PROXY_HISTOGRAM_BOUNDS; i++) {
+        count += h->buckets[i];
+        add_name(out, name, "_bucket", l1, l2, le_labels[i]);
+        add_u64(out, count);
+        wt_buf_add_char(out, '\n');
+    }
+    add_name(out, name, "_sum", l1, l2, "");
+    char part[4] = {'.', (char)('0' + h->sum_us / 100 % 10), (char)('0' + h->sum_us / 10 % 10),
+                    (char)('0' + h->sum_us % 10)};
+    add_u64(out, h->sum_us / 1000);
+    wt_buf_add(out, part, sizeof part);
+    wt_buf_add_char(out, '\n');
+    add_name(out, name, "_count", l1, l2, "");
+    add_u64(out, count);
+    wt_buf_add_char(out, '\n');
+}
+
+static void add_row(struct wt_buf *out, const struct family *f, const struct row *r)
+{
+    const void *at = r->sums.bytes + (f->shape == SHAPE_GAUGE ? 0 : f->offset);
+    const uint64_t *words = at;
+    const struct proxy_histogram *times = at;
+    struct wt_str label = wt_buf_str(&r->label);
+    switch (f->shape) {
+    case SHAPE_COUNTER:
+    case SHAPE_ACTIVE:
+        add_line(out, f->name, label, "", words[0]);
+        break;
+    case SHAPE_CLASSES:
+        for (size_t i = 0; i < PROXY_STATUS_CLASSES; i++)
+            add_line(out, f->name, label, class_labels[i], words[i]);
+        break;
+    case SHAPE_SIDES:
+        for (size_t i = 0; i < PROXY_SIDES; i++)
+            add_line(out, f->name, label, side_labels[i], words[i]);
+        break;
+    case SHAPE_TIME:
+        add_histogram(out, f->name, label, "", times);
+        break;
+    case SHAPE_TIME_SIDES:
+        for (size_t i = 0; i < PROXY_SIDES; i++)
+            add_histogram(out, f->name, label, side_labels[i], &times[i]);
+        break;
+    case SHAPE_GAUGE:
+        proxy_metrics_double(out, f->name, label, r->gauges[f->offset]);
+        break;
+    }
+}
+
+/* ---- collecting ---- */
+
+static bool rows_grow(struct rows *rows)
+{
+    size_t cap = rows->cap ? rows->cap * 2 : 16;
+    struct row *more = wt_realloc(rows->rows, cap * sizeof *more);
+    if (!more)
+        return false;
+    rows->rows = more;
+    rows->cap = cap;
+    return true;
+}
+
+static void collect(void *ctx, const struct proxy_stats_entry *e)
+{
+    struct rows *rows = ctx;
+    if (rows->n == rows->cap && !rows_grow(rows)) {
+        rows->error = WT_ENOMEM;
+        return;
+    }
+    struct row *r = &rows->rows[rows->n++];
+    *r = (struct row){.label = wt_buf_make(4096)};
+    proxy_stats_sum(e, &r->sums);
+    for (unsigned g = 0; g < PROXY_GAUGES_MAX; g++)
+        r->gauges[g] = proxy_gauge_get(e, g);
+    proxy_metrics_label(&r->label, kind_labels[rows->kind], proxy_stats_entry_name(e));
+    if (wt_buf_error(&r->label) < 0)
+        rows->error = wt_buf_error(&r->label);
+}
+
+static void rows_done(struct rows *rows)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        wt_buf_done(&rows->rows[i].label);
+    wt_free(rows->rows);
+}
+
+static int render_kind(struct proxy_stats *s, enum proxy_stats_kind kind, struct wt_buf *out)
+{
+    struct rows rows = {.kind = kind};
+    proxy_stats_each(s, kind, collect, &rows);
+    for (size_t f = 0; f < N_FAMILIES && rows.n && rows.error == 0; f++) {
+        if (families[f].kind != kind)
+            continue;
+        proxy_metrics_head(out, families[f].name, shape_types[families[f].shape], families[f].help);
+        for (size_t i = 0; i < rows.n; i++)
+            add_row(out, &families[f], &rows.rows[i]);
+    }
+    rows_done(&rows);
+    return rows.error;
+}
+
+/* ---- the proxy itself ---- */
+
+static const struct {
+    const char *name, *help;
+    size_t offset;
+    bool counter; /* one sum over the workers; else a gauge with a label for each */
+} worker_families[] = {
+    {"watari_requests_lost_total",
+     "Requests without a complete answer, or with an error that the proxy made.",
+     offsetof(struct proxy_worker_stats, requests_lost), true},
+    {"watari_accept_failures_total", "Connections that could not be accepted.",
+     offsetof(struct proxy_worker_stats, accept_failures), true},
+    {"watari_access_log_lines_total", "Access log lines written.",
+     offsetof(struct proxy_worker_stats, log_lines), true},
+    {"watari_access_log_dropped_total", "Access log lines dropped because the sink was slow.",
+     offsetof(struct proxy_worker_stats, log_lines_dropped), true},
+    {"watari_worker_in_flight_older", "Requests that still run on an older snapshot.",
+     offsetof(struct proxy_worker_stats, in_flight_older), false},
+    {"watari_worker_snapshot_version", "Version of the snapshot the worker runs.",
+     offsetof(struct proxy_worker_stats, snapshot_version), false},
+};
+
+static uint64_t worker_word(struct proxy_stats *s, unsigned worker, size_t offset)
+{
+    const char *block = (const char *)proxy_stats_worker(s, worker);
+    return __atomic_load_n((const uint64_t *)(const void *)(block + offset), __ATOMIC_RELAXED);
+}
+
+static void render_workers(struct proxy_stats *s, struct wt_buf *out)
+{
+    unsigned n_workers = proxy_stats_workers(s);
+    for (size_t f = 0; f < sizeof worker_families / sizeof worker_families[0]; f++) {
+        const char *name = worker_families[f].name;
+        bool counter = worker_families[f].counter;
+        uint64_t sum = 0;
+        proxy_metrics_head(out, name, counter ? "counter" : "gauge", worker_families[f].help);
+        for (unsigned w = 0; w < n_workers; w++) {
+            uint64_t value = worker_word(s, w, worker_families[f].offset);
+            sum += value;
+            char label[32];
+            int n = snprintf(label, sizeof label, "worker=\"%u\"", w);
+            if (!counter)
+                add_line(out, name, wt_str(label, (size_t)n), "", value);
+        }
+        if (counter)
+            add_line(out, name, WT_STR(""), "", sum);
+    }
+    /* A snapshot is in force once the last worker runs it. */
+    uint64_t lowest = UINT64_MAX;
+    for (unsigned w = 0; w < n_workers; w++) {
+        uint64_t v = worker_word(s, w, offsetof(struct proxy_worker_stats, snapshot_version));
+        lowest = v < lowest ? v : lowest;
+    }
+    proxy_metrics_head(out, "watari_snapshot_version", "gauge",
+                       "Version of the snapshot that every worker runs.");
+    add_line(out, "watari_snapshot_version", WT_STR(""), "", lowest);
+}
+
+static void render_info(struct proxy_stats *s, const struct proxy_metrics_info *info,
+                        struct wt_buf *out)
+{
+    int64_t up_s = (info->now_wall_ms - info->start_wall_ms) / 1000;
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } rows[] = {
+        {"envoy_server_live", "gauge", "1 while the proxy serves, 0 while it drains.", info->live},
+        {"envoy_server_uptime", "gauge", "Seconds since the start.", up_s > 0 ? (uint64_t)up_s : 0},
+        {"envoy_server_concurrency", "gauge", "Worker threads.", proxy_stats_workers(s)},
+        {"watari_snapshots_rejected_total", "counter",
+         "Snapshots refused because they did not decode or compile.", info->snapshots_rejected},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        proxy_metrics_head(out, rows[i].name, rows[i].type, rows[i].help);
+        add_line(out, rows[i].name, WT_STR(""), "", rows[i].value);
+    }
+    struct wt_buf label = wt_buf_make(512);
+    proxy_metrics_label(&label, "version", info->version);
+    proxy_metrics_head(out, "watari_build_info", "gauge", "Always 1; the label says the version.");
+    add_line(out, "watari_build_info", wt_buf_str(&label), "", 1);
+    wt_buf_done(&label);
+    proxy_metrics_head(out, "process_start_time_seconds", "gauge", "Start, seconds since 1970.");
+    proxy_metrics_double(out, "process_start_time_seconds", WT_STR(""),
+                         (double)info->start_wall_ms / 1000.0);
+}
+
+int proxy_metrics_render(struct proxy_stats *s, const struct proxy_metrics_info *info,
+                         struct wt_buf *out, struct wt_err *err)
+{
+    static const enum proxy_stats_kind order[] = {PROXY_STATS_LISTENER, PROXY_STATS_BACKEND,
+                                                  PROXY_STATS_MIGRATION};
+    render_info(s, info, out);
+    render_workers(s, out);
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        int r = render_kind(s, order[i], out);
+        if (r < 0)
+            return wt_fail(err, r, "metrics: %s", wt_code_text(r));
+    }
+    if (wt_buf_error(out) < 0)
+        return wt_fail(err, wt_buf_error(out), "metrics: the text is over %zu bytes", out->max);
+    return 0;
+}

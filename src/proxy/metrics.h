@@ -1,0 +1,32 @@
+/* The counters of proxy/stats.h as Prometheus text (exposition format 0.0.4), under Envoy's names
+ * where Envoy has one, so that its dashboards work; the rest is watari_*. */
+#ifndef PROXY_METRICS_H
+#define PROXY_METRICS_H
+
+#include "base/buf.h"
+#include "proxy/stats.h"
+
+#define PROXY_METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+/* What the registry does not know. */
+struct proxy_metrics_info {
+    struct wt_str version;
+    int64_t start_wall_ms, now_wall_ms;
+    bool live;                   /* false while draining */
+    uint64_t snapshots_rejected; /* snapshots that did not decode or compile */
+};
+
+/* Adds the whole text to `out`: 0, WT_ENOMEM or WT_ELIMIT (the buffer's cap). */
+int proxy_metrics_render(struct proxy_stats *s, const struct proxy_metrics_info *info,
+                         struct wt_buf *out, struct wt_err *err);
+
+/* For a caller that adds families of its own. `type` is "counter" or "gauge"; `labels` is what
+ * stands between the braces, already escaped, or empty. */
+void proxy_metrics_head(struct wt_buf *out, const char *name, const char *type, const char *help);
+void proxy_metrics_u64(struct wt_buf *out, const char *name, struct wt_str labels, uint64_t value);
+void proxy_metrics_double(struct wt_buf *out, const char *name, struct wt_str labels, double value);
+
+/* label="value" with backslash, quote and line feed escaped. */
+void proxy_metrics_label(struct wt_buf *out, const char *label, struct wt_str value);
+
+#endif

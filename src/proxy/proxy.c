@@ -1,0 +1,416 @@
+#include "proxy/proxy.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "io/file.h"
+#include "proxy/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* ---- how many workers ---- */
+
+/* "max 100000" or "150000 100000" (cgroup v2); -1 without a limit. */
+static double quota_v2(void)
+{
+    long quota, period;
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    int n = f ? fscanf(f, "%ld %ld", &quota, &period) : 0;
+    if (f)
+        fclose(f);
+    return n == 2 && period > 0 ? (double)quota / (double)period : -1;
+}
+
+static long read_long(const char *path)
+{
+    long v = -1;
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%ld", &v) != 1)
+        v = -1;
+    if (f)
+        fclose(f);
+    return v;
+}
+
+static double quota_v1(void)
+{
+    long quota = read_long("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+    long period = read_long("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    return quota > 0 && period > 0 ? (double)quota / (double)period : -1;
+}
+
+unsigned proxy_default_workers(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    double quota = quota_v2();
+    if (quota <= 0)
+        quota = quota_v1();
+    if (quota > 0 && quota < n)
+        n = quota < 1 ? 1 : (int)(quota + 0.5);
+    return n < 1 ? 1 : n > HEALTH_GUARD_WORKERS ? HEALTH_GUARD_WORKERS : (unsigned)n;
+}
+
+/* ---- publishing ---- */
+
+static struct proxy_live *live_for(void *ctx, const struct proxy_migration *m)
+{
+    struct proxy *p = ctx;
+    struct proxy_live *l = wt_map_get(&p->lives, m->uid);
+    if (l)
+        return l;
+    l = proxy_live_new(m->uid, &m->params, p->shared.n_workers, io_now_ms());
+    if (!l || wt_map_put(&p->lives, m->uid, l, NULL) < 0) {
+        proxy_live_unref(l);
+        return NULL;
+    }
+    struct proxy_verdict *v = wt_map_take(&p->pending, m->uid);
+    if (v)
+        proxy_live_restore(l, v, m->rolls_back);
+    wt_free(v);
+    return l;
+}
+
+/* What runs under the uid of a migration that is gone is forgotten. */
+static void forget_lives(struct proxy *p)
+{
+    for (struct wt_map_entry *e = wt_map_first(&p->lives); e; e = wt_map_next(&p->lives, e)) {
+        bool used = false;
+        for (uint32_t i = 0; i < p->config->n_migrations && !used; i++)
+            used = p->config->migrations[i]->live == e->value;
+        if (!used)
+            proxy_live_unref(wt_map_take(&p->lives, e->key));
+    }
+}
+
+int proxy_publish(struct proxy *p, struct wt_err *err)
+{
+    struct proxy_build build = {
+        .n_workers = p->shared.n_workers,
+        .stats = p->shared.stats,
+        .now_ms = io_now_ms(),
+        .listen = proxy_listen,
+        .found = proxy_discover_found,
+        .found_ctx = p->discover,
+        .live = live_for,
+        .ctx = p,
+    };
+    struct proxy_config *c, *old = p->config;
+    int r = proxy_config_build(p->snapshot, old, &build, &c, err);
+    if (r < 0) {
+        p->snapshots_rejected++;
+        return r;
+    }
+    p->config = c;
+    for (unsigned i = 0; i < p->shared.n_workers; i++)
+        if (p->workers[i].loop)
+            proxy_worker_publish(&p->workers[i], c);
+    proxy_config_unref(old);
+    forget_lives(p);
+    proxy_discover_follow(p->discover);
+    proxy_probes_follow(p->probes);
+    return 0;
+}
+
+/* ---- news from workers ---- */
+
+struct news_task {
+    struct io_task task;
+    struct proxy *proxy;
+    bool verdict;
+};
+
+static void save_verdicts(void *arg)
+{
+    proxy_verdicts_save(arg);
+}
+
+static void on_news(struct io_task *task)
+{
+    struct news_task *n = WT_CONTAINER(task, struct news_task, task);
+    struct proxy *p = n->proxy;
+    if (n->verdict && io_spawn(IO_STACK_DEEP, save_verdicts, p, NULL) < 0)
+        wt_log(WT_LOG_ERROR, "out of memory: a verdict is in force but not on disk");
+    wt_free(n);
+    io_cond_broadcast(&p->news);
+}
+
+static void post_news(struct proxy *p, bool verdict)
+{
+    struct news_task *n = wt_calloc(1, sizeof *n);
+    if (!n)
+        return; /* the next report, in a second at most, carries it */
+    *n = (struct news_task){.task.run = on_news, .proxy = p, .verdict = verdict};
+    io_loop_post(p->loop, &n->task);
+}
+
+static void announce(void *ctx, struct proxy_migration *m)
+{
+    struct proxy_verdict v;
+    if (proxy_live_verdict(m->live, &v))
+        wt_log(WT_LOG_WARN, "migration %s: verdict %s, %s: %s", m->id.ptr, health_cause_text(v.cause),
+               m->rolls_back && v.cause == HEALTH_CAUSE_ERRORS ? "users go back to the old side"
+                                                               : "left to the controller",
+               v.message);
+    post_news(ctx, true);
+}
+
+static void acknowledge(void *ctx, unsigned worker)
+{
+    (void)worker;
+    post_news(ctx, false);
+}
+
+/* ---- starting ---- */
+
+/* The key that signs identity cookies: one a site, made by whoever comes first, readable by its owner only. It is in no
+ * snapshot. */
+static int load_site_key(struct proxy *p, struct wt_err *err)
+{
+    char path[512];
+    uint8_t key[32];
+    snprintf(path, sizeof path, "%s/site.key", p->options->state_dir);
+    if (p->sys->random(p->sys, key, sizeof key) < 0)
+        return wt_fail(err, WT_EIO, "no random bytes from the system");
+    int fd = p->sys->open(p->sys, path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0) {
+        ssize_t put = p->sys->write(p->sys, fd, key, sizeof key);
+        int synced = put == sizeof key ? p->sys->fsync(p->sys, fd) : -EIO;
+        p->sys->close(p->sys, fd);
+        if (synced < 0) {
+            p->sys->unlink(p->sys, path);
+            return wt_fail(err, WT_EIO, "write %s: %s", path, strerror(-synced));
+        }
+    } else if (fd == -EEXIST) {
+        fd = p->sys->open(p->sys, path, O_RDONLY, 0);
+        ssize_t got = fd >= 0 ? p->sys->read(p->sys, fd, key, sizeof key) : fd;
+        if (fd >= 0)
+            p->sys->close(p->sys, fd);
+        if (got != sizeof key)
+            return wt_fail(err, WT_EIO, "read %s: %s", path,
+                           got < 0 ? strerror((int)-got) : "it must hold 32 bytes");
+    } else {
+        return wt_fail(err, wt_code_from_errno(-fd), "create %s: %s", path, strerror(-fd));
+    }
+    p->shared.keys = model_identity_keys_from(key);
+    memset(key, 0, sizeof key);
+    return 0;
+}
+
+static int open_log(struct proxy *p, struct wt_err *err)
+{
+    struct proxy_log_format *format;
+    int r = p->options->log_json
+                ? proxy_log_format_new_default_json(&format, err)
+                : proxy_log_format_new_text(wt_str_z(proxy_log_default_text), &format, err);
+    p->shared.log_format = r == 0 ? format : NULL;
+    if (r == 0 && p->options->access_log)
+        r = proxy_logger_new(p->options->access_log, &p->shared.logger, err);
+    return r;
+}
+
+static int load_snapshot(struct proxy *p, struct wt_err *err)
+{
+    char path[512];
+    struct wt_buf bytes = wt_buf_make(256 << 20);
+    if (p->options->fixed) {
+        p->snapshot = p->options->fixed;
+        return 0;
+    }
+    snprintf(path, sizeof path, "%s/snapshot", p->options->state_dir);
+    int r = io_file_read(p->sys, path, 256 << 20, &bytes, err);
+    if (r == 0)
+        r = model_snapshot_decode(wt_buf_str(&bytes), &p->snapshot, err);
+    wt_buf_done(&bytes);
+    if (r < 0 && r != WT_ENOENT)
+        wt_log(WT_LOG_WARN, "%s: %s; waiting for control", path, err->msg);
+    if (r < 0)
+        p->snapshot = model_snapshot_new(WT_STR(""));
+    return p->snapshot ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+}
+
+static int start_workers(struct proxy *p, struct wt_err *err)
+{
+    for (unsigned i = 0; i < p->shared.n_workers; i++) {
+        int r = proxy_worker_start(&p->workers[i], i, &p->shared, proxy_config_ref(p->config), err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void print_listeners(const struct proxy *p)
+{
+    for (uint32_t i = 0; i < p->config->n_listeners && !p->options->quiet; i++)
+        wt_log(WT_LOG_INFO, "listening on http://%s", p->config->listeners[i]->text);
+}
+
+/* ---- ending ---- */
+
+void proxy_begin_drain(struct proxy *p)
+{
+    if (p->draining)
+        return;
+    p->draining = true;
+    wt_log(WT_LOG_INFO, "draining: no new connections, an end in %" PRId64 " s at most",
+           p->options->drain_ms / 1000);
+    for (unsigned i = 0; i < p->shared.n_workers; i++)
+        proxy_worker_drain(&p->workers[i]);
+}
+
+static bool all_gone(const struct proxy *p)
+{
+    for (unsigned i = 0; i < p->shared.n_workers; i++)
+        if (proxy_worker_conns(&p->workers[i]))
+            return false;
+    return true;
+}
+
+static void wait_for_end(struct proxy *p, struct io_stream *signals)
+{
+    struct signalfd_siginfo info;
+    while (!p->draining) {
+        if (io_wait(signals, IO_IN, io_now_ms() + 100) < 0)
+            continue; /* /quitquitquit may have begun the drain meanwhile */
+        ssize_t n = p->sys->read(p->sys, signals->fd, &info, sizeof info);
+        signals->ready = 0;
+        if (n != sizeof info)
+            continue;
+        if (info.ssi_signo == SIGHUP) {
+            if (p->shared.logger)
+                proxy_logger_reopen(p->shared.logger);
+            continue;
+        }
+        proxy_begin_drain(p);
+    }
+    int64_t end_ms = io_now_ms() + p->options->drain_ms;
+    while (!all_gone(p) && io_now_ms() < end_ms)
+        io_sleep_until(io_now_ms() + 20);
+}
+
+struct run {
+    struct proxy *proxy;
+    struct wt_err *err;
+    int result;
+};
+
+static int start(struct proxy *p, struct wt_err *err)
+{
+    int r = load_site_key(p, err);
+    if (r == 0)
+        r = open_log(p, err);
+    if (r == 0)
+        r = load_snapshot(p, err);
+    if (r < 0)
+        return r;
+    proxy_verdicts_load(p);
+    p->discover = proxy_discover_new(p);
+    p->probes = proxy_probes_new(p);
+    if (!p->discover || !p->probes)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    r = proxy_publish(p, err);
+    if (r == 0)
+        r = start_workers(p, err);
+    if (r == 0 && p->options->admin)
+        r = proxy_admin_start(p, err);
+    if (r == 0 && p->options->control_socket)
+        r = proxy_sync_start(p, err);
+    if (r == 0)
+        print_listeners(p);
+    return r;
+}
+
+static int open_signals(struct io_stream *s)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    io_stream_init(s);
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return fd < 0 ? WT_EIO : io_stream_open(s, fd);
+}
+
+static void main_flow(void *arg)
+{
+    struct run *r = arg;
+    struct proxy *p = r->proxy;
+    struct io_stream signals;
+    r->result = open_signals(&signals);
+    if (r->result == 0)
+        r->result = start(p, r->err);
+    if (r->result == 0)
+        wait_for_end(p, &signals);
+    for (unsigned i = 0; i < p->shared.n_workers; i++)
+        if (p->workers[i].loop)
+            proxy_worker_stop(&p->workers[i]);
+    if (p->shared.logger)
+        proxy_logger_free(p->shared.logger);
+    p->stopping = true;
+    io_loop_stop(p->loop);
+}
+
+/* Before any thread starts, so that all inherit it: signals come through the descriptor only. */
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int init(struct proxy *p, const struct proxy_options *options, struct wt_err *err)
+{
+    uint8_t boot[16];
+    *p = (struct proxy){.options = options, .sys = io_sys_real()};
+    p->shared = (struct proxy_shared){
+        .sys = p->sys,
+        .n_workers = options->workers ? options->workers : proxy_default_workers(),
+        .idle_timeout_ms = 300 * 1000,
+        .header_timeout_ms = 15 * 1000,
+        .body_timeout_ms = 60 * 1000,
+        .max_conns = UINT32_MAX,
+        .announce = announce,
+        .acknowledge = acknowledge,
+        .ctx = p,
+    };
+    if (p->shared.n_workers > HEALTH_GUARD_WORKERS)
+        return wt_fail(err, WT_EINVAL, "--workers %u: at most %d", p->shared.n_workers,
+                       HEALTH_GUARD_WORKERS);
+    if (p->sys->random(p->sys, boot, sizeof boot) < 0)
+        return wt_fail(err, WT_EIO, "no random bytes from the system");
+    wt_hex(boot, sizeof boot, p->boot);
+    p->start_wall_ms = p->sys->wall_ms(p->sys);
+    io_cond_init(&p->news);
+    p->workers = wt_calloc(p->shared.n_workers, sizeof *p->workers);
+    p->shared.stats = proxy_stats_new(p->shared.n_workers);
+    if (!p->workers || !p->shared.stats)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    return io_loop_new(p->sys, &p->loop, err);
+}
+
+int proxy_run(const struct proxy_options *options, struct wt_err *err)
+{
+    static struct proxy p; /* one a process; it ends with it */
+    block_signals();
+    int r = init(&p, options, err);
+    if (r < 0)
+        return r;
+    struct run run = {&p, err, 0};
+    r = io_spawn_on(p.loop, IO_STACK_DEEP, main_flow, &run, NULL);
+    if (r < 0)
+        return wt_fail(err, r, "out of memory");
+    io_loop_run(p.loop, false);
+    return run.result;
+}

@@ -1,0 +1,29 @@
+/* The data plane as a process: `watari proxy`. A main thread (snapshots, probes, discovery, admin, sync with control) and a
+ * worker thread per CPU. */
+#ifndef PROXY_PROXY_H
+#define PROXY_PROXY_H
+
+#include "base/err.h"
+#include "model/snapshot.h"
+
+struct proxy_options {
+    const char *name;           /* what control knows it by */
+    const char *state_dir;      /* its last good snapshot, verdicts, the site's key */
+    const char *control_socket; /* unix socket of control's API; NULL: no control */
+    const char *admin;          /* "127.0.0.1:7071"; port 0 picks one; NULL: none */
+    const char *access_log;     /* file, "-" standard output, NULL none */
+    bool log_json;
+    unsigned workers;           /* 0: the CPUs the process may use */
+    int64_t drain_ms;           /* after SIGTERM */
+    int supervisor_fd;          /* a unix socket that hands out listening sockets, or -1 */
+    struct model_snapshot *fixed; /* served as it is, without control (taken over); or NULL */
+    bool quiet;                 /* does not print the addresses it listens on */
+};
+
+/* Runs until SIGTERM or SIGINT, drained. 0, or an error before it served anything. */
+int proxy_run(const struct proxy_options *options, struct wt_err *err);
+
+/* The CPUs this process may use: affinity and cgroup quota, at least 1. */
+unsigned proxy_default_workers(void);
+
+#endif

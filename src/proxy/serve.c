@@ -1,0 +1,217 @@
+#include "proxy/serve.h"
+
+#include "proxy/trip.h"
+
+/* ---- answers of our own ---- */
+
+void proxy_reply(struct proxy_trip *t, unsigned status, uint32_t flags, const char *text)
+{
+    struct http_head head;
+    struct wt_str body = wt_str_z(text);
+    int64_t deadline = io_now_ms() + 5000;
+    t->status = status;
+    t->flags |= flags;
+    t->local = true;
+    http_head_init(&head, t->arena);
+    head.status = (uint16_t)status;
+    head.reason = wt_str_z(http_status_text(status));
+    head.framing = HTTP_FRAMING_LENGTH;
+    head.length = body.len;
+    int r = http_head_add_id(&head, HTTP_FIELD_SERVER, WT_STR("watari"));
+    if (r == 0 && body.len)
+        r = http_head_add_id(&head, HTTP_FIELD_CONTENT_TYPE, WT_STR("text/plain"));
+    if (r == 0 && t->location.len)
+        r = http_head_add_id(&head, HTTP_FIELD_LOCATION, t->location);
+    bool last = body.len == 0 || t->in->request->method == HTTP_METHOD_HEAD;
+    if (r == 0)
+        r = t->in->ops->send_head(t->in, &head, last, deadline);
+    if (r == 0 && !last)
+        r = t->in->ops->send_body(t->in, body, true, NULL, deadline);
+    if (r == 0 && !last)
+        t->bytes_sent = body.len;
+    if (r < 0) {
+        t->gone = true;
+        t->in->ops->reset(t->in);
+    }
+}
+
+/* ---- the request as it goes on ---- */
+
+static bool plausible_id(struct wt_str id)
+{
+    return id.len > 0 && id.len <= 128 && http_field_value_valid(id);
+}
+
+static int set_request_id(struct proxy_trip *t, struct http_head *h)
+{
+    uint8_t random[16];
+    struct wt_str id;
+    if (http_head_get(h, HTTP_FIELD_X_REQUEST_ID, &id) && plausible_id(id))
+        return 0;
+    proxy_secret_bytes(t->worker, random, sizeof random);
+    http_uuid_format(random, t->request_id);
+    return http_head_set_id(h, HTTP_FIELD_X_REQUEST_ID, wt_str(t->request_id, HTTP_UUID_LEN));
+}
+
+static int set_traceparent(struct proxy_trip *t, struct http_head *h)
+{
+    uint8_t random[24];
+    struct wt_str received;
+    struct http_traceparent trace;
+    proxy_secret_bytes(t->worker, random, sizeof random);
+    if (http_head_get(h, HTTP_FIELD_TRACEPARENT, &received) &&
+        http_traceparent_parse(received, &trace)) {
+        memcpy(trace.parent_id, random, sizeof trace.parent_id); /* this hop */
+    } else {
+        trace = http_traceparent_mint(random);
+        http_head_remove(h, HTTP_FIELD_TRACESTATE); /* it belongs to the trace that was not one */
+    }
+    http_traceparent_format(&trace, t->traceparent);
+    return http_head_set_id(h, HTTP_FIELD_TRACEPARENT, wt_str(t->traceparent, HTTP_TRACEPARENT_LEN));
+}
+
+static int prepare(struct proxy_trip *t)
+{
+    struct http_head *h = &t->outgoing;
+    int r = http_head_copy(h, t->in->request, t->arena);
+    if (r < 0)
+        return r;
+    http_strip_hop_by_hop(h);
+    h->upgrade = false;
+    h->keep_alive = true;
+    http_head_remove(h, HTTP_FIELD_EXPECT); /* we say 100 ourselves, when we read */
+    http_head_remove(h, HTTP_FIELD_UPGRADE);
+    http_strip_forwarding(h);
+    r = http_forwarded_add(h, wt_str_z(t->client_text), WT_STR("http"));
+    if (r == 0)
+        r = set_request_id(t, h);
+    if (r == 0)
+        r = set_traceparent(t, h);
+    if (r == 0)
+        r = proxy_filter_request(t->match.rule->filters, h, t->match.prefix_len, t->arena);
+    return r;
+}
+
+/* ---- where it goes ---- */
+
+static void set_timeouts(struct proxy_trip *t, const struct proxy_policy *p)
+{
+    const struct proxy_rule *rule = t->match.rule;
+    t->request_timeout_ms = rule->request_timeout_ms == PROXY_TIMEOUT_UNSET ? p->request_timeout_ms
+                                                                            : rule->request_timeout_ms;
+    t->try_timeout_ms = rule->backend_timeout_ms == PROXY_TIMEOUT_UNSET ? p->try_timeout_ms
+                                                                        : rule->backend_timeout_ms;
+    t->deadline_ms = t->request_timeout_ms ? io_now_ms() + t->request_timeout_ms : IO_NEVER;
+}
+
+static void decide_side(struct proxy_trip *t)
+{
+    const struct proxy_target *target = t->target;
+    uint8_t random[MODEL_IDENTITY_BYTES];
+    bool alive[PROXY_SIDES];
+    for (int s = 0; s < PROXY_SIDES; s++)
+        alive[s] = target->sides[s] && proxy_backend_healthy(target->sides[s]) > 0;
+    proxy_secret_bytes(t->worker, random, sizeof random);
+    proxy_share_decide(target->migration, &t->worker->shared->keys, t->in->request,
+                       wt_str_z(t->client_text), random, alive, &t->share);
+    t->shared = true;
+    t->side = t->share.side;
+}
+
+static bool find_target(struct proxy_trip *t)
+{
+    const struct proxy_rule *rule = t->match.rule;
+    int ref = proxy_rule_pick(rule, (uint32_t)(wt_rng_next(&t->worker->rng) >> 32));
+    uint32_t target = ref < 0 ? PROXY_TARGET_NONE : t->match.targets[ref];
+    if (target == PROXY_TARGET_NONE)
+        return false;
+    t->target = &t->pin->config->targets[target];
+    if (t->target->migration && t->target->sides[PROXY_SIDE_OLD] && t->target->sides[PROXY_SIDE_NEW])
+        decide_side(t);
+    return t->shared || t->target->backend;
+}
+
+static void redirect(struct proxy_trip *t)
+{
+    struct proxy_redirect_from from = {WT_STR("http"), t->match.port, t->match.prefix_len};
+    t->location = proxy_filter_redirect(t->match.rule->filters, t->in->request, &from, t->arena);
+    if (t->location.ptr)
+        proxy_reply(t, t->match.rule->filters->status, 0, "");
+    else
+        proxy_reply(t, 500, 0, "out of memory");
+}
+
+static void route(struct proxy_trip *t)
+{
+    const struct proxy_config *c = t->pin->config;
+    uint32_t socket = 0;
+    while (socket < c->n_listeners && c->listeners[socket] != t->client->listener)
+        socket++;
+    if (socket == c->n_listeners || !proxy_route_match(c->routes, socket, t->in->request, &t->match)) {
+        proxy_count(&t->listener_stats->rq_no_route);
+        t->match.rule = NULL;
+        proxy_reply(t, 404, PROXY_LOG_NR, "no route for this host and path");
+        return;
+    }
+    const struct proxy_filters *f = t->match.rule->filters;
+    if (f && f->redirect) {
+        redirect(t);
+        return;
+    }
+    if (!find_target(t)) {
+        proxy_reply(t, 500, PROXY_LOG_NC, "the route has no backend");
+        return;
+    }
+    set_timeouts(t, &(t->shared ? t->target->sides[t->side] : t->target->backend)->policy);
+    if (prepare(t) < 0)
+        proxy_reply(t, 500, PROXY_LOG_LR, "the request could not be prepared");
+    else
+        proxy_forward(t);
+}
+
+static void init(struct proxy_trip *t, const struct proxy_client *client, struct proxy_inbound *in,
+                 struct wt_arena *arena)
+{
+    struct proxy_worker *w = client->worker;
+    /* The outgoing head is written when it is needed: clearing it would cost more than parsing did. */
+    memset(t, 0, offsetof(struct proxy_trip, outgoing));
+    memset((char *)t + offsetof(struct proxy_trip, request_timeout_ms), 0,
+           sizeof *t - offsetof(struct proxy_trip, request_timeout_ms));
+    t->client = client;
+    t->worker = w;
+    t->in = in;
+    t->arena = arena;
+    t->pin = proxy_pin_take(w);
+    t->listener_stats = proxy_stats_listener(client->listener->stats, w->id);
+    io_addr_format_host(client->peer, t->client_text);
+}
+
+enum proxy_served proxy_serve(const struct proxy_client *client, struct proxy_inbound *in,
+                              struct wt_arena *arena)
+{
+    struct proxy_trip t;
+    init(&t, client, in, arena);
+    proxy_count(&t.listener_stats->rq_total);
+    proxy_count(&t.listener_stats->rq_active);
+    route(&t);
+    proxy_finish(&t);
+    proxy_count_down(&t.listener_stats->rq_active);
+    proxy_host_unref(t.host);
+    proxy_pin_give(t.worker, t.pin);
+    return t.gone || t.broken ? PROXY_SERVED_BROKEN : PROXY_SERVED;
+}
+
+void proxy_serve_refused(const struct proxy_client *client, const struct http_head *head, unsigned status,
+                         uint64_t bytes_sent)
+{
+    struct proxy_trip t;
+    struct proxy_inbound in = {.request = head};
+    init(&t, client, &in, NULL);
+    proxy_count(&t.listener_stats->rq_total);
+    t.status = status;
+    t.flags = PROXY_LOG_DPE;
+    t.local = true;
+    t.bytes_sent = bytes_sent;
+    proxy_finish(&t);
+    proxy_pin_give(t.worker, t.pin);
+}

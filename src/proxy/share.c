@@ -1,0 +1,276 @@
+#include "proxy/share.h"
+
+#include "base/mem.h"
+#include "http/cookie.h"
+
+#include <stdio.h>
+
+/* ---- what runs ---- */
+
+struct proxy_live *proxy_live_new(struct wt_str uid, const struct health_params *params,
+                                  unsigned n_workers, int64_t now_ms)
+{
+    struct proxy_live *l = wt_calloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    atomic_init(&l->refs, 1);
+    pthread_mutex_init(&l->lock, NULL);
+    snprintf(l->uid, sizeof l->uid, "%.*s", WT_ARG(uid));
+    l->guard = health_guard_new(params, n_workers, now_ms);
+    if (!l->guard) {
+        wt_free(l);
+        return NULL;
+    }
+    return l;
+}
+
+struct proxy_live *proxy_live_ref(struct proxy_live *l)
+{
+    atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
+    return l;
+}
+
+void proxy_live_unref(struct proxy_live *l)
+{
+    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    health_guard_unref(l->guard);
+    pthread_mutex_destroy(&l->lock);
+    wt_free(l);
+}
+
+void proxy_live_restore(struct proxy_live *l, const struct proxy_verdict *v, bool rolls_back)
+{
+    pthread_mutex_lock(&l->lock);
+    bool newer = v->epoch > l->verdict.epoch;
+    if (newer)
+        l->verdict = *v;
+    pthread_mutex_unlock(&l->lock);
+    /* Only errors of the new side take users back here: what a Shared verdict means (the step is taken
+     * back) needs the table before it, which control has. */
+    if (newer && rolls_back && v->cause == HEALTH_CAUSE_ERRORS)
+        atomic_store_explicit(&l->rolled_back_epoch, v->epoch, memory_order_release);
+}
+
+bool proxy_live_verdict(struct proxy_live *l, struct proxy_verdict *out)
+{
+    pthread_mutex_lock(&l->lock);
+    *out = l->verdict;
+    pthread_mutex_unlock(&l->lock);
+    return out->epoch > 0;
+}
+
+/* ---- what a snapshot says ---- */
+
+static struct wt_str pair(struct wt_arena *a, struct wt_str namespace, struct wt_str name)
+{
+    return wt_str_z(wt_arena_printf(a, "%.*s/%.*s", WT_ARG(namespace), WT_ARG(name)));
+}
+
+static void set_key(struct proxy_migration *m, const struct model_user_key *k)
+{
+    if (!k)
+        return;
+    m->stable = k->stable;
+    if (k->has_cookie) {
+        m->key = PROXY_KEY_COOKIE;
+        m->key_name = wt_arena_str(&m->arena, k->cookie);
+    } else if (k->has_header) {
+        m->key = PROXY_KEY_HEADER;
+        m->key_name = wt_arena_str(&m->arena, k->header);
+    } else if (k->client_address) {
+        m->key = PROXY_KEY_ADDRESS;
+    }
+}
+
+static void set_guard(struct proxy_migration *m, const struct model_migration_spec *spec)
+{
+    const struct model_migration_guard *g = spec->guard;
+    m->params = (struct health_params){
+        .alpha = g ? g->alpha : 0.001,
+        .floor = g ? g->floor : 0.005,
+        .tolerance = g ? g->tolerance : 0.25,
+        .excluding = g ? g->excluding : 0.05,
+        .share = m->weight / 100,
+        .shared = spec->state == MODEL_STATE_SHARED,
+    };
+    m->slower_than_ms = g ? g->slower_than_ms : 0;
+    m->may_go_back = spec->state == MODEL_STATE_SHARED || spec->allow_data_loss;
+    m->rolls_back = m->may_go_back && !(g && g->on_trip == MODEL_TRIP_PAUSE);
+}
+
+static int set_status(struct proxy_migration *m, const struct model_migration_status *s,
+                      struct wt_err *err)
+{
+    if (!s)
+        return 0;
+    unsigned n;
+    m->epoch = s->epoch;
+    m->step = s->step;
+    m->weight = s->weight;
+    m->table_version = s->table_version;
+    m->engaged = s->phase != MODEL_PHASE_UNSET && s->phase != MODEL_PHASE_PENDING &&
+                 s->phase != MODEL_PHASE_COMPLETED;
+    if (s->table && s->table->bits.len)
+        return model_slots_decode(m->slots, s->table->bits, &n, err);
+    return model_slots_set_share(m->slots, m->weight, m->slot_key, err) < 0 ? WT_EINVAL : 0;
+}
+
+static int fill(struct proxy_migration *m, const struct model_migration *v, struct wt_err *err)
+{
+    const struct model_migration_spec *spec = v->spec;
+    struct wt_arena *a = &m->arena;
+    m->uid = wt_arena_str(a, v->metadata->uid);
+    m->namespace = wt_arena_str(a, v->metadata->namespace);
+    m->name = wt_arena_str(a, v->metadata->name);
+    m->id = pair(a, m->namespace, m->name);
+    m->from = pair(a, m->namespace, spec->from->name);
+    m->to = pair(a, m->namespace, spec->to->name);
+    m->n_routes = spec->n_route_refs;
+    struct wt_str *routes = wt_arena_alloc(a, sizeof *routes * m->n_routes);
+    m->slots = wt_arena_alloc(a, sizeof *m->slots);
+    if (!routes || !m->slots || !m->to.ptr)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    for (unsigned i = 0; i < m->n_routes; i++)
+        routes[i] = pair(a, m->namespace, spec->route_refs[i].name);
+    m->routes = routes;
+    m->slot_key = model_slots_key(spec->has_salt ? spec->salt : m->from);
+    model_slots_fill(m->slots, PROXY_SIDE_OLD);
+    set_key(m, spec->user_key);
+    int r = set_status(m, v->status, err);
+    set_guard(m, spec);
+    return r;
+}
+
+int proxy_migration_new(const struct model_migration *view, uint64_t version,
+                        struct proxy_migration **out, struct wt_err *err)
+{
+    struct proxy_migration *m = wt_calloc(1, sizeof *m);
+    if (!m)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    atomic_init(&m->refs, 1);
+    m->arena = wt_arena_make(1 << 20);
+    m->version = version;
+    int r = fill(m, view, err);
+    if (r < 0) {
+        proxy_migration_unref(m);
+        return r;
+    }
+    *out = m;
+    return 0;
+}
+
+struct proxy_migration *proxy_migration_ref(struct proxy_migration *m)
+{
+    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    return m;
+}
+
+void proxy_migration_unref(struct proxy_migration *m)
+{
+    if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    proxy_live_unref(m->live);
+    proxy_stats_entry_unref(m->stats);
+    wt_arena_done(&m->arena);
+    wt_free(m);
+}
+
+bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route, struct wt_str backend)
+{
+    if (!m->engaged || (!wt_str_eq(backend, m->from) && !wt_str_eq(backend, m->to)))
+        return false;
+    for (unsigned i = 0; i < m->n_routes; i++)
+        if (wt_str_eq(m->routes[i], route))
+            return true;
+    return false;
+}
+
+void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, int64_t now_ms)
+{
+    int64_t ppm = (int64_t)(m->weight * 10000);
+    m->live = proxy_live_ref(live);
+    if (live->epoch == m->epoch && live->step == m->step && live->weight_ppm == ppm)
+        return;
+    live->epoch = m->epoch;
+    live->step = m->step;
+    live->weight_ppm = ppm;
+    health_guard_begin(live->guard, &m->params, now_ms);
+}
+
+/* ---- deciding ---- */
+
+static struct wt_str user_key(const struct proxy_migration *m, const struct http_head *request,
+                              struct wt_str client_address)
+{
+    struct wt_str v = {NULL, 0};
+    switch (m->key) {
+    case PROXY_KEY_COOKIE:
+        http_cookie_get(request, m->key_name, &v);
+        break;
+    case PROXY_KEY_HEADER:
+        http_head_get_name(request, m->key_name, &v);
+        break;
+    case PROXY_KEY_ADDRESS:
+        v = client_address;
+        break;
+    case PROXY_KEY_NONE:
+        break;
+    }
+    return v;
+}
+
+static enum proxy_side side_of(const struct proxy_migration *m, uint16_t slot,
+                               const bool alive[PROXY_SIDES])
+{
+    enum proxy_side side = m->slots->to[slot] ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
+    if (m->live &&
+        atomic_load_explicit(&m->live->rolled_back_epoch, memory_order_acquire) >= m->epoch)
+        side = PROXY_SIDE_OLD;
+    enum proxy_side other = side == PROXY_SIDE_OLD ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
+    if (!alive[side] && alive[other] && m->may_go_back && !(m->old_retired && other == PROXY_SIDE_OLD))
+        side = other;
+    return side;
+}
+
+void proxy_share_decide(const struct proxy_migration *m, const struct model_identity_keys *keys,
+                        const struct http_head *request, struct wt_str client_address,
+                        const uint8_t random[MODEL_IDENTITY_BYTES], const bool alive[PROXY_SIDES],
+                        struct proxy_share *out)
+{
+    struct wt_str cookie = {NULL, 0};
+    http_cookie_get(request, WT_STR(MODEL_IDENTITY_COOKIE), &cookie);
+    struct wt_str key = user_key(m, request, client_address);
+    out->identity =
+        model_identity_choose(keys, cookie, key, m->stable, random, &out->mint);
+    out->anonymous = cookie.len == 0 && key.len == 0;
+    out->slot = model_slot_of(m->slot_key, model_identity_str(&out->identity));
+    out->side = side_of(m, out->slot, alive);
+}
+
+bool proxy_share_observe(const struct proxy_migration *m, unsigned worker, const struct proxy_share *share,
+                         bool bad, int64_t now_ms, int64_t wall_ms)
+{
+    struct proxy_live *live = m->live;
+    enum health_side side = share->side == PROXY_SIDE_NEW ? HEALTH_NEW : HEALTH_OLD;
+    /* A request that was picked under an older step must not count in this one. */
+    if (!live || live->epoch != m->epoch || live->step != m->step)
+        return false;
+    if (!health_guard_observe(live->guard, worker, side, share->slot, bad, now_ms))
+        return false;
+    bool first = false;
+    enum health_cause cause = health_guard_judge(live->guard, now_ms, &first);
+    if (cause == HEALTH_CAUSE_NONE || !first)
+        return false;
+    struct health_evidence e;
+    health_guard_read(live->guard, now_ms, &e);
+    struct proxy_verdict v = {m->epoch, m->step, cause, wall_ms, ""};
+    snprintf(v.message, sizeof v.message,
+             "step %lld: %llu of %llu requests bad on the new side, %llu of %llu on the old",
+             (long long)m->step, (unsigned long long)e.requests[HEALTH_NEW].bad,
+             (unsigned long long)e.requests[HEALTH_NEW].total,
+             (unsigned long long)e.requests[HEALTH_OLD].bad,
+             (unsigned long long)e.requests[HEALTH_OLD].total);
+    proxy_live_restore(live, &v, m->rolls_back);
+    return true;
+}

@@ -1,0 +1,111 @@
+/* Shares: which side of a migration a request goes to, and what the guard says.
+ *
+ * A proxy_migration is what one snapshot says: weight, slot table, key. A proxy_live is what this process has seen and
+ * decided, kept by the migration's uid over all snapshots: the guard's counts and the verdict. A verdict of epoch e overrules
+ * every snapshot of an epoch <= e, whatever it says, so an old control can never undo it.
+ */
+#ifndef PROXY_SHARE_H
+#define PROXY_SHARE_H
+
+#include "base/arena.h"
+#include "health/guard.h"
+#include "http/head.h"
+#include "model/identity.h"
+#include "model/kinds.h"
+#include "model/slots.h"
+#include "proxy/stats.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct proxy_verdict {
+    int64_t epoch, step;
+    enum health_cause cause;
+    int64_t at_wall_ms;
+    char message[160];
+};
+
+struct proxy_live {
+    atomic_uint refs;
+    char uid[72];
+    struct health_guard *guard;
+    _Atomic int64_t epoch, step; /* that the guard counts; written by the publisher's thread only */
+    int64_t weight_ppm;          /* likewise */
+    _Atomic int64_t rolled_back_epoch; /* read by workers at every pick; 0: none, epochs start at 1 */
+    pthread_mutex_t lock;
+    struct proxy_verdict verdict; /* under lock; epoch 0: none */
+};
+
+/* NULL without memory. */
+struct proxy_live *proxy_live_new(struct wt_str uid, const struct health_params *params,
+                                  unsigned n_workers, int64_t now_ms);
+struct proxy_live *proxy_live_ref(struct proxy_live *l);
+void proxy_live_unref(struct proxy_live *l);
+
+enum proxy_key { PROXY_KEY_NONE, PROXY_KEY_COOKIE, PROXY_KEY_HEADER, PROXY_KEY_ADDRESS };
+
+struct proxy_migration {
+    atomic_uint refs;
+    struct wt_str uid, namespace, name, id; /* id: "namespace/name" */
+    struct wt_str from, to;                 /* "namespace/name" of the backends */
+    const struct wt_str *routes;            /* "namespace/name" of the HTTPRoutes */
+    unsigned n_routes;
+    uint64_t version; /* of the document */
+    int64_t epoch, step, table_version;
+    double weight;    /* per cent */
+    bool engaged;     /* a migration that has not begun, or is over, leaves requests alone */
+    enum proxy_key key;
+    struct wt_str key_name;
+    bool stable;
+    bool may_go_back; /* Shared, or data loss was allowed: users may be sent to either side */
+    bool rolls_back;  /* guard.onTrip: Rollback */
+    bool old_retired;
+    int64_t slower_than_ms; /* 0: time is not judged */
+    struct health_params params;
+    struct wt_hash_key slot_key;
+    struct model_slots *slots;
+    struct proxy_live *live; /* set by the publisher */
+    struct proxy_stats_entry *stats;
+    struct wt_arena arena;
+};
+
+/* From a checked Migration document as snapshots carry it (status.table). Strings are copied. */
+int proxy_migration_new(const struct model_migration *view, uint64_t version,
+                        struct proxy_migration **out, struct wt_err *err) WT_NODISCARD;
+struct proxy_migration *proxy_migration_ref(struct proxy_migration *m);
+void proxy_migration_unref(struct proxy_migration *m);
+
+/* Whether requests of this route to this backend are shared by it. */
+bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route, struct wt_str backend);
+
+/* Joins the migration with what runs under its uid: starts a new step of the guard when epoch, step or weight
+ * changed. Publisher's thread. */
+void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, int64_t now_ms);
+
+struct proxy_share {
+    enum proxy_side side;
+    uint16_t slot;
+    bool anonymous; /* the request carried nothing that tells users apart */
+    bool mint;      /* the answer should set the identity cookie */
+    struct model_identity identity;
+};
+
+/* Decides; pure but for the verdict's atomic. `alive[side]` says whether the side has a healthy host: a
+ * dead side's slots alone go elsewhere, if users may. `random` is 8 secret bytes. */
+void proxy_share_decide(const struct proxy_migration *m, const struct model_identity_keys *keys,
+                        const struct http_head *request, struct wt_str client_address,
+                        const uint8_t random[MODEL_IDENTITY_BYTES], const bool alive[PROXY_SIDES],
+                        struct proxy_share *out);
+
+/* Reports the end of a first attempt to the guard. True when this call brought the verdict about: the
+ * caller announces it. */
+bool proxy_share_observe(const struct proxy_migration *m, unsigned worker, const struct proxy_share *share,
+                         bool bad, int64_t now_ms, int64_t wall_ms);
+
+/* The newest verdict; false when there is none. Any thread. */
+bool proxy_live_verdict(struct proxy_live *l, struct proxy_verdict *out);
+
+/* Takes a verdict over from disk or from another proxy; the higher epoch wins. */
+void proxy_live_restore(struct proxy_live *l, const struct proxy_verdict *v, bool rolls_back);
+
+#endif

@@ -1,0 +1,90 @@
+/* A worker: one thread, one loop, everything of a connection's life. Workers share snapshots (proxy_config),
+ * atomics of hosts and guards, and nothing else. */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include "base/hash.h"
+#include "model/identity.h"
+#include "proxy/accesslog.h"
+#include "proxy/config.h"
+#include "proxy/logger.h"
+#include "proxy/stats.h"
+
+#include <pthread.h>
+
+enum {
+    PROXY_BUFFER = 16 << 10,   /* one direction of one exchange; a longer head grows up to: */
+    PROXY_HEAD_MAX = 64 << 10,
+    PROXY_BUFFERS_KEPT = 256,
+};
+
+/* A config that requests of this worker run on. */
+struct proxy_pin {
+    struct proxy_config *config;
+    uint32_t in_flight;
+    struct wt_list node; /* among the older ones */
+};
+
+struct proxy_worker {
+    unsigned id;
+    struct io_loop *loop;
+    struct proxy_shared *shared;
+    struct proxy_pin *pin; /* the newest */
+    struct wt_list older;  /* pins that requests still run on */
+    struct wt_list conns;  /* all client connections */
+    struct wt_list accepting; /* struct proxy_acceptor of this worker */
+    uint32_t n_conns;
+    bool draining;
+    struct wt_rng rng;
+    char *free_buffers; /* a list through their first bytes */
+    unsigned n_free_buffers;
+    uint8_t secrets[4096]; /* random bytes not used yet, from the system's generator */
+    unsigned secrets_left;
+    struct proxy_log_lane log;
+    struct proxy_log_clock log_clock;
+    struct proxy_worker_stats *stats;
+    pthread_t thread;
+};
+
+/* What all workers share; set before they start. */
+struct proxy_shared {
+    struct io_sys *sys;
+    unsigned n_workers;
+    struct model_identity_keys keys;
+    struct proxy_stats *stats;
+    struct proxy_logger *logger; /* NULL: no access log */
+    const struct proxy_log_format *log_format;
+    int64_t idle_timeout_ms;   /* of a client connection between requests */
+    int64_t header_timeout_ms; /* from a request's first byte to the end of its head */
+    int64_t body_timeout_ms;   /* of silence within a body, either way */
+    uint32_t max_conns;        /* per worker */
+    /* A verdict was reached (worker's thread): persist and report it. */
+    void (*announce)(void *ctx, struct proxy_migration *m);
+    /* This worker runs on `version` now, or an older one has ended. */
+    void (*acknowledge)(void *ctx, unsigned worker);
+    void *ctx;
+};
+
+/* A buffer of PROXY_BUFFER bytes, or NULL. */
+char *proxy_buffer_take(struct proxy_worker *w);
+void proxy_buffer_give(struct proxy_worker *w, char *buffer);
+
+/* `n` <= 64 random bytes fit for secrets. */
+void proxy_secret_bytes(struct proxy_worker *w, void *out, unsigned n);
+
+struct proxy_pin *proxy_pin_take(struct proxy_worker *w); /* for one request: the newest snapshot */
+void proxy_pin_give(struct proxy_worker *w, struct proxy_pin *p);
+
+/* Starts the thread. The config's reference is taken over. */
+int proxy_worker_start(struct proxy_worker *w, unsigned id, struct proxy_shared *shared,
+                       struct proxy_config *config, struct wt_err *err) WT_NODISCARD;
+
+/* From the publisher's thread. */
+void proxy_worker_publish(struct proxy_worker *w, struct proxy_config *config); /* takes its own ref */
+void proxy_worker_drain(struct proxy_worker *w);  /* no new connections; close what is idle in time */
+void proxy_worker_stop(struct proxy_worker *w);   /* ends the loop and joins the thread */
+uint32_t proxy_worker_conns(struct proxy_worker *w);
+uint32_t proxy_worker_in_flight_older(struct proxy_worker *w);
+uint64_t proxy_worker_version(struct proxy_worker *w); /* acknowledged */
+
+#endif

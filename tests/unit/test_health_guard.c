@@ -1,0 +1,222 @@
+#include "health/guard.h"
+
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const struct health_params usual = {0.001, 0.005, 0.25, 0.05, 0.01, false};
+
+static struct health_tally tally(struct health_guard *g, enum health_span span,
+                                 enum health_side side, int64_t now_ms)
+{
+    struct health_evidence e;
+    health_guard_read(g, now_ms, &e);
+    return e.span[span].side[side];
+}
+
+static void assert_tally(struct health_tally t, uint64_t seen, uint64_t bad, uint64_t tried)
+{
+    assert_int_equal(t.seen, seen);
+    assert_int_equal(t.bad, bad);
+    assert_int_equal(t.tried, tried);
+}
+
+static void test_a_client_counts_once(void **state)
+{
+    struct health_guard *g = health_guard_new(&usual, 2, 1000);
+    assert_false(health_guard_observe(g, 0, HEALTH_NEW, 7, false, 1000));
+    assert_true(health_guard_observe(g, 1, HEALTH_NEW, 7, true, 1001));
+    for (int i = 0; i < 100; i++)
+        assert_false(health_guard_observe(g, (unsigned)i % 2, HEALTH_NEW, 7, true, 1002));
+    assert_false(health_guard_observe(g, 0, HEALTH_OLD, 8, true, 1003));
+    for (int i = 0; i < HEALTH_SPANS; i++) {
+        assert_tally(tally(g, (enum health_span)i, HEALTH_NEW, 1003), 1, 1, 2);
+        assert_tally(tally(g, (enum health_span)i, HEALTH_OLD, 1003), 1, 1, 1);
+    }
+    struct health_evidence e;
+    health_guard_read(g, 1003, &e);
+    assert_int_equal(e.requests[HEALTH_NEW].total, 102);
+    assert_int_equal(e.requests[HEALTH_NEW].bad, 101);
+    assert_int_equal(health_guard_judge(g, 1003, NULL), HEALTH_CAUSE_NONE);
+    health_guard_unref(g);
+}
+
+static void test_windows_start_from_nothing(void **state)
+{
+    static const struct {
+        int64_t now_ms;
+        uint64_t step, minute, twenty, index_minute, index_twenty;
+    } rows[] = {
+        {500, 1, 1, 1, 0, 0},    {20499, 1, 1, 1, 0, 0}, {20500, 1, 1, 1, 0, 1},
+        {20501, 1, 1, 1, 0, 1},  {60500, 1, 1, 1, 1, 3}, {500 + 3600000, 1, 1, 1, 60, 180},
+        {400, 1, 1, 1, 60, 180}, /* a clock that goes back turns nothing */
+    };
+    struct health_guard *g = health_guard_new(&usual, 1, 500);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct health_evidence e;
+        health_guard_observe(g, 0, HEALTH_NEW, 9, true, rows[i].now_ms);
+        health_guard_read(g, rows[i].now_ms, &e);
+        assert_int_equal(e.span[HEALTH_SPAN_STEP].side[HEALTH_NEW].bad, rows[i].step);
+        assert_int_equal(e.span[HEALTH_SPAN_LONG].side[HEALTH_NEW].bad, rows[i].minute);
+        assert_int_equal(e.span[HEALTH_SPAN_SHORT].side[HEALTH_NEW].bad, rows[i].twenty);
+        assert_int_equal(e.span[HEALTH_SPAN_LONG].index, rows[i].index_minute);
+        assert_int_equal(e.span[HEALTH_SPAN_SHORT].index, rows[i].index_twenty);
+    }
+    /* Reading alone turns a window, too. */
+    assert_tally(tally(g, HEALTH_SPAN_SHORT, HEALTH_NEW, 500 + 7200000), 0, 0, 0);
+    assert_tally(tally(g, HEALTH_SPAN_STEP, HEALTH_NEW, 500 + 7200000), 1, 1, 1);
+    health_guard_unref(g);
+}
+
+static void observe_many(struct health_guard *g, enum health_side side, unsigned from, unsigned n,
+                         bool bad, int64_t now_ms)
+{
+    for (unsigned i = 0; i < n; i++)
+        health_guard_observe(g, 0, side, (uint16_t)(from + i), bad, now_ms);
+}
+
+static void test_verdict_stays(void **state)
+{
+    struct health_guard *g = health_guard_new(&usual, 1, 0);
+    bool first = false;
+    observe_many(g, HEALTH_OLD, 1000, 1500, false, 10);
+    observe_many(g, HEALTH_NEW, 0, 3, true, 10);
+    assert_int_equal(health_guard_judge(g, 11, &first), HEALTH_CAUSE_ERRORS);
+    assert_true(first);
+    observe_many(g, HEALTH_NEW, 0, 60000, false, 12);
+    assert_int_equal(health_guard_judge(g, 13, &first), HEALTH_CAUSE_ERRORS);
+    assert_false(first);
+    /* A new step forgets all; a step that ended in a verdict is no "before". */
+    health_guard_begin(g, &usual, 20);
+    struct health_evidence e;
+    health_guard_read(g, 20, &e);
+    assert_int_equal(e.before.total, 0);
+    assert_int_equal(e.requests[HEALTH_NEW].total + e.requests[HEALTH_OLD].total, 0);
+    assert_int_equal(health_guard_judge(g, 21, &first), HEALTH_CAUSE_NONE);
+    health_guard_unref(g);
+}
+
+static void test_before(void **state)
+{
+    struct health_params all = usual;
+    struct health_guard *g = health_guard_new(&usual, 1, 0);
+    struct health_evidence e;
+    observe_many(g, HEALTH_OLD, 0, 999, false, 10);
+    health_guard_begin(g, &usual, 20);
+    health_guard_read(g, 20, &e);
+    assert_int_equal(e.before.total, 0);
+    observe_many(g, HEALTH_OLD, 0, 1000, false, 30);
+    observe_many(g, HEALTH_OLD, 0, 5, true, 30);
+    all.share = 1;
+    health_guard_begin(g, &all, 40);
+    health_guard_read(g, 40, &e);
+    assert_int_equal(e.before.total, 1005);
+    assert_int_equal(e.before.bad, 5);
+    /* Nobody is left on the old side, yet a broken new side is found. */
+    observe_many(g, HEALTH_NEW, 0, 40, true, 50);
+    assert_int_equal(health_guard_judge(g, 50, NULL), HEALTH_CAUSE_ERRORS);
+    health_guard_unref(g);
+}
+
+static void test_union(void **state)
+{
+    enum { SIZE = HEALTH_GUARD_BITMAPS * HEALTH_GUARD_BITMAP_BYTES };
+    struct health_guard *a = health_guard_new(&usual, 1, 0), *b = health_guard_new(&usual, 1, 0);
+    uint8_t *into = wt_calloc(1, SIZE), *from = wt_calloc(1, SIZE);
+    struct health_counts counts = {0};
+    observe_many(a, HEALTH_OLD, 0, 100, false, 0);
+    observe_many(b, HEALTH_OLD, 50, 100, true, 0);
+    observe_many(a, HEALTH_NEW, 65535, 1, true, 0);
+    observe_many(b, HEALTH_NEW, 65535, 1, true, 0);
+    health_guard_export(a, into);
+    health_guard_export(b, from);
+    assert_int_equal(into[0], 0xff);
+    assert_int_equal(into[HEALTH_GUARD_BITMAP_BYTES * 3 - 1], 0x80); /* slot 65535 seen on new */
+    health_guard_union(into, from, &counts);
+    assert_tally(counts.side[HEALTH_OLD], 150, 100, 0);
+    assert_tally(counts.side[HEALTH_NEW], 1, 1, 0);
+    wt_free(into);
+    wt_free(from);
+    health_guard_unref(a);
+    health_guard_unref(b);
+}
+
+enum { THREADS = 4, EACH = 40000 };
+
+struct thread {
+    struct health_guard *guard;
+    unsigned worker;
+};
+
+static void *observe_in_thread(void *arg)
+{
+    struct thread *t = arg;
+    for (unsigned i = 0; i < EACH; i++)
+        health_guard_observe(t->guard, t->worker, i % 3 ? HEALTH_OLD : HEALTH_NEW,
+                             (uint16_t)(i * 7), i % 5 == 0, i / 100);
+    return NULL;
+}
+
+/* Without a window's turn in between, threads together count exactly what one counts alone. */
+static void test_threads(void **state)
+{
+    struct health_guard *many = health_guard_new(&usual, THREADS, 0);
+    struct health_guard *one = health_guard_new(&usual, 1, 0);
+    pthread_t id[THREADS];
+    struct thread t[THREADS], alone = {one, 0};
+    for (unsigned i = 0; i < THREADS; i++) {
+        t[i] = (struct thread){many, i};
+        assert_int_equal(pthread_create(&id[i], NULL, observe_in_thread, &t[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(id[i], NULL);
+    observe_in_thread(&alone);
+    struct health_evidence a, b;
+    health_guard_read(many, 400, &a);
+    health_guard_read(one, 400, &b);
+    for (int side = 0; side < HEALTH_SIDES; side++) {
+        assert_int_equal(a.requests[side].total, THREADS * b.requests[side].total);
+        assert_int_equal(a.span[HEALTH_SPAN_STEP].side[side].seen,
+                         b.span[HEALTH_SPAN_STEP].side[side].seen);
+        assert_int_equal(a.span[HEALTH_SPAN_STEP].side[side].bad,
+                         b.span[HEALTH_SPAN_STEP].side[side].bad);
+    }
+    /* Turning windows and steps meanwhile: no order is promised, but nothing breaks. */
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&id[i], NULL, observe_in_thread, &t[i]), 0);
+    for (int i = 0; i < 50; i++) {
+        health_guard_begin(many, &usual, -1000000 * i);
+        health_guard_judge(many, 400 + 20000 * i, NULL);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(id[i], NULL);
+    health_guard_unref(health_guard_ref(many));
+    health_guard_unref(many);
+    health_guard_unref(one);
+}
+
+static void test_refused(void **state)
+{
+    assert_null(health_guard_new(&usual, 0, 0));
+    assert_null(health_guard_new(&usual, 65, 0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_client_counts_once),
+        cmocka_unit_test(test_windows_start_from_nothing),
+        cmocka_unit_test(test_verdict_stays),
+        cmocka_unit_test(test_before),
+        cmocka_unit_test(test_union),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
