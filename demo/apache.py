@@ -1,4 +1,6 @@
-"""One Apache with PHP and DokuWiki: its configuration, and how it is started as a machine or as a container."""
+"""One Apache with PHP and DokuWiki: its configuration, and how it is started as a machine or as a
+container."""
+
 import pathlib
 import shutil
 import signal
@@ -24,13 +26,13 @@ Group #33
 {modules}
 TypesConfig /etc/mime.types
 ServerTokens Prod
-StartServers 48
-MinSpareServers 24
-MaxSpareServers 96
+StartServers 24
+MinSpareServers 16
+MaxSpareServers 32
 MaxRequestWorkers {workers}
 ListenBacklog 511
 KeepAlive On
-KeepAliveTimeout 5
+KeepAliveTimeout 3
 MaxKeepAliveRequests 500
 Timeout 30
 Header always set X-Served-By {name}
@@ -61,7 +63,7 @@ RewriteRule ^ - [R=500,L]
 class Site:
     """`name` is what it says in X-Served-By; its side is the part before the dash."""
 
-    def __init__(self, work, name, address, workers=96):
+    def __init__(self, work, name, address, workers=32):
         self.work, self.name, self.address = pathlib.Path(work), name, address
         self.side = name.partition("-")[0]
         self.root = self.work / "site" / name
@@ -80,9 +82,18 @@ class Site:
         php = sorted(MODULES.glob("libphp*.so"))[-1]
         modules = [f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in WANTED]
         modules.append(f"LoadModule php_module {php}")
-        self.root.joinpath("apache.conf").write_text(CONFIG.format(
-            root=self.root, name=self.name, address=self.address, workers=workers, faults=self.faults,
-            wiki=self.work / "wiki", docs=wiki.INSTALLED, modules="\n".join(modules)))
+        self.root.joinpath("apache.conf").write_text(
+            CONFIG.format(
+                root=self.root,
+                name=self.name,
+                address=self.address,
+                workers=workers,
+                faults=self.faults,
+                wiki=self.work / "wiki",
+                docs=wiki.INSTALLED,
+                modules="\n".join(modules),
+            )
+        )
 
     def command(self):
         return ["/usr/sbin/apache2", "-f", self.root / "apache.conf", "-DFOREGROUND"]
@@ -95,8 +106,18 @@ class Site:
         mounts = [(self.work / "wiki", "rw"), (self.root, "rw"), (self.faults, "ro")]
         volumes = [f"--volume={path}:{path}:{mode}" for path, mode in mounts]
         self.container = net.PREFIX + self.name
-        image.podman(self.work, "run", "--detach", "--name", self.container, "--network", f"ns:{net.path(self.name)}",
-                     *volumes, image.NAME, *self.command())
+        image.podman(
+            self.work,
+            "run",
+            "--detach",
+            "--name",
+            self.container,
+            "--network",
+            f"ns:{net.path(self.name)}",
+            *volumes,
+            image.NAME,
+            *self.command(),
+        )
 
     def set_fault(self, fault, on):
         flag = self.faults / fault

@@ -1,4 +1,6 @@
-"""One logged-in person: keeps cookies, reads, edits a page of his own, and looks whether his words are there."""
+"""One logged-in person: keeps cookies, reads, edits a page of his own, and looks whether his words
+are there."""
+
 import asyncio
 import html
 import random
@@ -60,7 +62,9 @@ class Browser:
             raise Interrupted
         self.edits += 1
         token = f"token-{self.number}-{self.edits}"
-        form.update({"wikitext": f"===== {self.name} =====\n{token}\n", "summary": "", "do[save]": "1"})
+        form.update(
+            {"wikitext": f"===== {self.name} =====\n{token}\n", "summary": "", "do[save]": "1"}
+        )
         # Until the answer is there nobody knows which words are on the page.
         self.saved = None
         answer = await self.ask("POST", f"/doku.php?id=user:{self.name}&do=edit", form)

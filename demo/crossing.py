@@ -1,4 +1,6 @@
-"""The story: 1 %, 10 %, broken, back, repaired, again, late, back, repaired, again, 50 %, 100 %, the old side retired."""
+"""The story: 1 %, 10 %, broken, back, repaired, again, late, back, repaired, again, 50 %, 100 %,
+the old side retired."""
+
 import asyncio
 import time
 
@@ -30,17 +32,19 @@ class Crossing:
         await self.climb(50, HALF_S, by_hand=True)
         await self.climb(100, ALL_S)
         await self.finish()
+        self.ledger.crossed_s = time.monotonic() - self.ledger.start
 
     async def climb(self, weight, hold_s, by_hand=False):
-        """Waits for the Migration to reach a share, then stays there. When its guard still wants more evidence than a
-        demo has time for, somebody promotes it, as a person would who has seen enough."""
+        """Waits for the Migration to reach a share, then stays there. When its guard still wants
+        more evidence than a demo has time for, somebody promotes it, as a person would who has seen
+        enough."""
         if by_hand or not await self.reaches(weight, self.edge.patience_s):
             await self.promote(weight)
             if not await self.reaches(weight, 20):
-                raise Failed(f"the share never reached {weight} %: {self.ledger.status.get('message', 'no word why')}")
+                raise Failed(f"the share never reached {weight} %: {self.ledger.why}")
         await self.hold(hold_s)
         if self.ledger.status.get("phase") == "RolledBack":
-            raise Failed(f"the new side was given up and was not broken: {self.ledger.status.get('message', '')}")
+            raise Failed(f"the new side was given up and was not broken: {self.ledger.why}")
 
     async def reaches(self, weight, patience_s):
         end = time.monotonic() + patience_s
@@ -59,7 +63,9 @@ class Crossing:
         if not self.edge.guards:
             await self.hold(3)
             await self.say(self.edge.roll_back)
-        await self.until(lambda s: s.get("phase") == "RolledBack" and s.get("weight", 0) == 0, 45, "roll back")
+        await self.until(
+            lambda s: s.get("phase") == "RolledBack" and s.get("weight", 0) == 0, 45, "roll back"
+        )
         await self.hold(CALM_S)
         self.set_fault(fault, False)
         self.ledger.faults[-1].repaired = time.monotonic()
@@ -86,8 +92,7 @@ class Crossing:
         end = time.monotonic() + patience_s
         while not reached(self.ledger.status):
             if time.monotonic() > end:
-                raise Failed(f"the Migration did not {word} in {patience_s} s: "
-                             f"{self.ledger.status.get('phase')}, {self.ledger.status.get('message', 'no word why')}")
+                raise Failed(f"the Migration did not {word} in {patience_s} s: {self.ledger.why}")
             await asyncio.sleep(0.05)
 
     async def say(self, command, *words):

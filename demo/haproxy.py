@@ -1,5 +1,7 @@
-"""HAProxy in Watari's place, as a cross-check of the demo itself and of what is done by hand today: weights through the
-runtime socket, stickiness by its own cookie, and nobody who watches the new side."""
+"""HAProxy in Watari's place, as a cross-check of the demo itself and of what is done by hand today:
+weights through the runtime socket, stickiness by its own cookie, and nobody who watches the new
+side."""
+
 import pathlib
 import socket
 import time
@@ -40,9 +42,13 @@ class Haproxy:
 
     def start(self):
         self.socket.unlink(missing_ok=True)
-        servers = "\n".join(f"    server {s.name} {s.address}:80 check inter 2s fall 3" for s in self.sites)
+        servers = "\n".join(
+            f"    server {s.name} {s.address}:80 check inter 2s fall 3" for s in self.sites
+        )
         config = self.work / "haproxy.cfg"
-        config.write_text(CONFIG.format(socket=self.socket, host=self.host, port=self.port, servers=servers))
+        config.write_text(
+            CONFIG.format(socket=self.socket, host=self.host, port=self.port, servers=servers)
+        )
         self.process = start(self.work, "haproxy", ["/usr/sbin/haproxy", "-db", "-W", "-f", config])
         end = time.monotonic() + 5
         while not self.socket.is_socket() and time.monotonic() < end:

@@ -1,28 +1,53 @@
-"""The container image of the new side: Apache, PHP and DokuWiki with the libraries they load, and nothing else.
-Copied from the packages installed here, since a download would make the demo depend on a registry."""
+"""The container image of the new side: Apache, PHP and DokuWiki with the libraries they load, and
+nothing else. Copied from the packages installed here, since a download would make the demo depend
+on a registry."""
+
 import os
 import pathlib
 import re
 import shutil
-import subprocess
 
-from owned import Failed, run
+from owned import run
 
 NAME = "localhost/wtdemo-wiki:1"
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAM = "/usr/sbin/apache2"
-TREES = ("/usr/lib/apache2/modules", "/usr/lib/php", "/etc/php", "/usr/share/php", "/usr/share/php-geshi",
-         "/usr/share/dokuwiki", "/usr/share/javascript", "/var/lib/dokuwiki/lib", "/etc/dokuwiki",
-         "/usr/share/zoneinfo", "/etc/mime.types", "/etc/alternatives")
+TREES = (
+    "/usr/lib/apache2/modules",
+    "/usr/lib/php",
+    "/etc/php",
+    "/usr/share/php",
+    "/usr/share/php-geshi",
+    "/usr/share/dokuwiki",
+    "/usr/share/javascript",
+    "/var/lib/dokuwiki/lib",
+    "/etc/dokuwiki",
+    "/usr/share/zoneinfo",
+    "/etc/mime.types",
+    "/etc/alternatives",
+)
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
-ACCOUNTS = {"etc/passwd": "root:x:0:0::/:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n", "etc/group": "root:x:0:\nwww-data:x:33:\n"}
+ACCOUNTS = {
+    "etc/passwd": "root:x:0:0::/:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n",
+    "etc/group": "root:x:0:\nwww-data:x:33:\n",
+}
 
 
 def podman(work, *words, check=True, timeout=60):
-    """Podman with a store of its own in the work folder: no image or container of the machine is touched."""
+    """Podman with a store of its own in the work folder: no image or container of the machine is
+    touched."""
     env = {**os.environ, "CONTAINERS_CONF": str(HERE / "containers.conf"), "WATARI_DEMO": str(work)}
-    return run("podman", "--root", f"{work}/podman", "--runroot", "/run/wtdemo-podman", *words, check=check,
-               timeout=timeout, env=env)
+    return run(
+        "podman",
+        "--root",
+        f"{work}/podman",
+        "--runroot",
+        "/run/wtdemo-podman",
+        *words,
+        check=check,
+        timeout=timeout,
+        env=env,
+    )
 
 
 def clear(work):
@@ -35,7 +60,9 @@ def make(work):
     """Builds the image unless the store has one that is newer than every package."""
     seal = pathlib.Path(work, "image.stamp")
     packages = pathlib.Path("/var/lib/dpkg/status").stat().st_mtime
-    known = seal.exists() and seal.stat().st_mtime > max(packages, pathlib.Path(__file__).stat().st_mtime)
+    known = seal.exists() and seal.stat().st_mtime > max(
+        packages, pathlib.Path(__file__).stat().st_mtime
+    )
     if known and podman(work, "image", "exists", NAME, check=False).returncode == 0:
         return
     skeleton = make_skeleton(pathlib.Path(work, "image"))
@@ -44,17 +71,37 @@ def make(work):
 
 
 def libraries():
-    """Every shared object the program and its modules need, and the loader, as the loader itself resolves them."""
-    objects = [PROGRAM, *map(str, pathlib.Path("/usr/lib/apache2/modules").glob("*.so")),
-               *map(str, pathlib.Path("/usr/lib/php").rglob("*.so"))]
-    found = set(re.findall(r"(/[^\s:()]+\.so[^\s:()]*) \(0x", run("ldd", *objects, check=False).stdout))
+    """Every shared object the program and its modules need, and the loader, as the loader itself
+    resolves them."""
+    objects = [
+        PROGRAM,
+        *map(str, pathlib.Path("/usr/lib/apache2/modules").glob("*.so")),
+        *map(str, pathlib.Path("/usr/lib/php").rglob("*.so")),
+    ]
+    found = set(
+        re.findall(r"(/[^\s:()]+\.so[^\s:()]*) \(0x", run("ldd", *objects, check=False).stdout)
+    )
     both = found | {os.path.realpath(path) for path in found}
-    return sorted({str(pathlib.Path(os.path.realpath(os.path.dirname(p)), os.path.basename(p))) for p in both})
+    return sorted(
+        {str(pathlib.Path(os.path.realpath(os.path.dirname(p)), os.path.basename(p))) for p in both}
+    )
 
 
 def make_skeleton(folder):
     shutil.rmtree(folder, ignore_errors=True)
-    for sub in ("etc", "tmp", "run", "proc", "sys", "dev", "var", "usr/lib", "usr/lib64", "usr/bin", "usr/sbin"):
+    for sub in (
+        "etc",
+        "tmp",
+        "run",
+        "proc",
+        "sys",
+        "dev",
+        "var",
+        "usr/lib",
+        "usr/lib64",
+        "usr/bin",
+        "usr/sbin",
+    ):
         folder.joinpath(sub).mkdir(parents=True)
     for name, target in MERGED.items():
         folder.joinpath(name).symlink_to(target)

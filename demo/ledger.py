@@ -1,4 +1,6 @@
-"""What the demo knows so far: sums of the load's lines, the steps with their shares, the faults, who moved when."""
+"""What the demo knows so far: sums of the load's lines, the steps with their shares, the faults,
+who moved when."""
+
 import collections
 import time
 
@@ -13,7 +15,8 @@ class Span:
         self.asked, self.start, self.end = asked, time.monotonic(), None
         self.counts = collections.Counter()
         self.users = dict(ledger.users)
-        # The first lines carry answers asked for under the share before; those of a late side come latest.
+        # The first lines carry answers asked for under the share before; those of a late side come
+        # latest.
         self.settle_s = LATE_S if asked == 0 else SETTLE_S
 
     def add(self, line):
@@ -25,10 +28,16 @@ class Span:
     def result(self):
         old, new = self.counts["reader old"], self.counts["reader new"]
         people = sum(self.users.values())
-        return {"asked": self.asked, "seconds": round((self.end or time.monotonic()) - self.start, 1),
-                "requests": old + new, "requests_new": new, "measured": percent(new, old + new),
-                "users": people, "users_new": self.users.get("new", 0),
-                "users_measured": percent(self.users.get("new", 0), people)}
+        return {
+            "asked": self.asked,
+            "seconds": round((self.end or time.monotonic()) - self.start, 1),
+            "requests": old + new,
+            "requests_new": new,
+            "measured": percent(new, old + new),
+            "users": people,
+            "users_new": self.users.get("new", 0),
+            "users_measured": percent(self.users.get("new", 0), people),
+        }
 
 
 class Fault:
@@ -40,8 +49,14 @@ class Fault:
     def result(self):
         def after(moment):
             return None if moment is None else round(moment - self.start, 2)
-        return {"kind": self.kind, "weight": self.weight, "bad": self.bad, "rolled_back_after_s": after(self.rolled_back),
-                "last_bad_after_s": after(self.last_bad)}
+
+        return {
+            "kind": self.kind,
+            "weight": self.weight,
+            "bad": self.bad,
+            "rolled_back_after_s": after(self.rolled_back),
+            "last_bad_after_s": after(self.last_bad),
+        }
 
 
 class Ledger:
@@ -49,10 +64,14 @@ class Ledger:
         self.start = time.monotonic()
         self.counts = collections.Counter()
         self.latency = {"old": collections.Counter(), "new": collections.Counter()}
-        self.users, self.notes, self.ticks = {}, collections.deque(maxlen=200), collections.deque(maxlen=4000)
+        self.users, self.notes, self.ticks = (
+            {},
+            collections.deque(maxlen=200),
+            collections.deque(maxlen=4000),
+        )
         self.moves, self.shares = [], [(self.start, 0)]
         self.spans, self.faults, self.events = [], [], []
-        self.status = {}
+        self.status, self.crossed_s = {}, None
 
     def add(self, line):
         self.counts.update(line["counts"])
@@ -69,6 +88,11 @@ class Ledger:
             fault.bad += line["counts"].get("bad", 0)
             if (line["last_bad"] or 0) >= fault.start:
                 fault.last_bad = line["last_bad"]
+
+    @property
+    def why(self):
+        """The Migration's own words for where it stands."""
+        return f"{self.status.get('phase')}, {self.status.get('message') or 'no word why'}"
 
     @property
     def share(self):
@@ -88,7 +112,11 @@ class Ledger:
         if status.get("phase") != before.get("phase"):
             words = status.get("message") or ""
             self.tell(f"{status.get('phase')}{': ' + words if words else ''}")
-            if status.get("phase") == "RolledBack" and self.faults and self.faults[-1].rolled_back is None:
+            if (
+                status.get("phase") == "RolledBack"
+                and self.faults
+                and self.faults[-1].rolled_back is None
+            ):
                 self.faults[-1].rolled_back = time.monotonic()
 
     def close_span(self):
@@ -96,7 +124,8 @@ class Ledger:
             self.spans[-1].end = time.monotonic()
 
     def begin_fault(self, kind):
-        """What a broken side answers says nothing about shares, so the step's measurement ends here."""
+        """What a broken side answers says nothing about shares, so the step's measurement ends
+        here."""
         self.close_span()
         self.faults.append(Fault(kind, self.share))
 
@@ -106,11 +135,15 @@ class Ledger:
     def changed(self, rising, since, until):
         """Was the share raised (or lowered) between two moments?"""
         pairs = zip(self.shares, self.shares[1:])
-        return any((after > before) == rising for (_, before), (at, after) in pairs
-                   if since - LEEWAY_S <= at <= until + LEEWAY_S)
+        return any(
+            (after > before) == rising
+            for (_, before), (at, after) in pairs
+            if since - LEEWAY_S <= at <= until + LEEWAY_S
+        )
 
     def judge_moves(self):
-        """Users moved, moved back, and strays: those who changed side although the share gave no reason to."""
+        """Users moved, moved back, and strays: those who changed side although the share gave no
+        reason to."""
         arrived, moved, back, strays = {}, set(), set(), 0
         for at, user, to in self.moves:
             if not self.changed(to == "new", arrived.get(user, self.start), at):

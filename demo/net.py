@@ -1,4 +1,5 @@
 """A bridge and one network namespace per server: each is a machine with an address of its own."""
+
 import pathlib
 
 from owned import Failed, run

@@ -1,5 +1,6 @@
-"""Processes of the demo: every one carries the work folder in its environment, so that a later run finds and ends what
-a crashed one left, and nothing else."""
+"""Processes of the demo: every one carries the work folder in its environment, so that a later run
+finds and ends what a crashed one left, and nothing else."""
+
 import ctypes
 import os
 import pathlib
@@ -23,13 +24,21 @@ def adopt_orphans():
 def run(*words, check=True, timeout=30, env=None, stdin=None):
     """A short command; its output as text. A failure names the command and what it said."""
     try:
-        done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=timeout,
-                              env=env, stdin=stdin or subprocess.DEVNULL)
+        done = subprocess.run(
+            [str(w) for w in words],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=env,
+            stdin=stdin or subprocess.DEVNULL,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Failed(f"{words[0]}: {error}") from error
     if check and done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Failed(f"{' '.join(map(str, words))}: {said[-1] if said else f'exit {done.returncode}'}")
+        raise Failed(
+            f"{' '.join(map(str, words))}: {said[-1] if said else f'exit {done.returncode}'}"
+        )
     return done
 
 
@@ -39,8 +48,14 @@ def start(work, name, words, **more):
     with log_of(work, name).open("ab") as out:
         more.setdefault("stdout", out)
         try:
-            return subprocess.Popen([str(w) for w in words], stderr=out, stdin=subprocess.DEVNULL, env=env,
-                                    start_new_session=True, **more)
+            return subprocess.Popen(
+                [str(w) for w in words],
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                env=env,
+                start_new_session=True,
+                **more,
+            )
         except OSError as error:
             raise Failed(f"{words[0]}: {error.strerror}") from error
 
@@ -53,7 +68,11 @@ def log_of(work, name):
 
 def last_words(work, name):
     """What a process said last, for a message about its end."""
-    lines = log_of(work, name).read_text(errors="replace").splitlines() if log_of(work, name).exists() else []
+    lines = (
+        log_of(work, name).read_text(errors="replace").splitlines()
+        if log_of(work, name).exists()
+        else []
+    )
     return lines[-1] if lines else "it said nothing"
 
 

@@ -1,5 +1,7 @@
-"""What the edge adds: the same small page, by turns straight from a server and through the edge, over kept connections.
-Blocking sockets in a process of its own, for the least noise. On SIGTERM it prints one JSON line."""
+"""What the edge adds: the same small page, by turns straight from a server and through the edge,
+over kept connections. Blocking sockets in a process of its own, for the least noise. On SIGTERM it
+prints one JSON line."""
+
 import argparse
 import http.client
 import json
@@ -40,7 +42,10 @@ def connect(address):
 
 def quantiles(values):
     values = sorted(values)
-    return {name: round(values[int(len(values) * q)] * 1000, 3) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
+    return {
+        name: round(values[int(len(values) * q)] * 1000, 3)
+        for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+    }
 
 
 def main():
@@ -64,7 +69,10 @@ def main():
     except Ended:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if took["edge"]:
-        print(json.dumps({"pairs": len(took["edge"]), **{way: quantiles(took[way]) for way in took}}), flush=True)
+        print(
+            json.dumps({"pairs": len(took["edge"]), **{way: quantiles(took[way]) for way in took}}),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """The demo's result as data, as text, and as a yes or no."""
+
 import math
 
 from tally import bucket_ms
@@ -11,17 +12,33 @@ def make(ledger, probe, seconds, busy):
     counts, status = ledger.counts, ledger.status
     requests = counts["ok"] + counts["bad"] + counts["lost"]
     report = {
-        "seconds": round(seconds, 1), "requests": requests, "per_second": round(requests / max(seconds, 1), 1),
+        "seconds": round(seconds, 1),
+        "requests": requests,
+        "per_second": round(requests / max(seconds, 1), 1),
         "machine_busy_percent": busy,
-        "lost": counts["lost"], "bad": counts["bad"], "wrong": counts["wrong"], "not_sent": counts["shed"],
-        "rescued": (status.get("requests") or {}).get("rescued"), "edge_says": status.get("requests"),
-        "users": {"all": sum(ledger.users.values()), **ledger.judge_moves(), "slots": status.get("users")},
+        "lost": counts["lost"],
+        "bad": counts["bad"],
+        "wrong": counts["wrong"],
+        "not_sent": counts["shed"],
+        "rescued": (status.get("requests") or {}).get("rescued"),
+        "edge_says": status.get("requests"),
+        "users": {
+            "all": sum(ledger.users.values()),
+            **ledger.judge_moves(),
+            "slots": status.get("users"),
+        },
         "served_by": {k[3:]: n for k, n in sorted(counts.items()) if k.startswith("at ")},
-        "latency_ms": {side: {q: quantile(counts_of, f) for q, f in (("p50", 0.5), ("p99", 0.99))}
-                       for side, counts_of in ledger.latency.items()},
-        "steps": [span.result() for span in ledger.spans], "faults": [fault.result() for fault in ledger.faults],
-        "added_latency_ms": added(probe), "probe": probe, "events": ledger.events,
-        "notes": list(ledger.notes)[:40]}
+        "latency_ms": {
+            side: {q: quantile(counts_of, f) for q, f in (("p50", 0.5), ("p99", 0.99))}
+            for side, counts_of in ledger.latency.items()
+        },
+        "steps": [span.result() for span in ledger.spans],
+        "faults": [fault.result() for fault in ledger.faults],
+        "added_latency_ms": added(probe),
+        "probe": probe,
+        "events": ledger.events,
+        "notes": list(ledger.notes)[:40],
+    }
     report["broken_bounds"] = list(broken_bounds(report))
     return report
 
@@ -50,7 +67,7 @@ def broken_bounds(report):
     if report["wrong"]:
         yield f"{report['wrong']} answers were wrong (logged out, or own words missing)"
     if report["not_sent"]:
-        yield f"{report['not_sent']} requests could not be sent: this machine is too slow for the load"
+        yield f"{report['not_sent']} requests could not be sent: too much load for this machine"
     if report["users"]["strays"]:
         yield f"{report['users']['strays']} users changed side without a reason"
     if report["seconds"] > MOST_S:
@@ -65,7 +82,8 @@ def broken_bounds(report):
             yield f"last bad answer {last} s after the fault '{fault['kind']}', bound {bound} s"
     for step in report["steps"]:
         if not share_holds(step):
-            yield f"{step['asked']} % asked, {step['measured']} % measured in {step['requests']} requests"
+            measured = f"{step['measured']} % measured in {step['requests']} requests"
+            yield f"{step['asked']} % asked, {measured}"
 
 
 def share_holds(step):
@@ -78,25 +96,54 @@ def share_holds(step):
 
 
 def text(report):
-    users, rows = report["users"], []
-    rows.append(f"{report['requests']:,} requests in {report['seconds']:.0f} s ({report['per_second']:.0f}/s), "
-                f"machine busy {report['machine_busy_percent']} %")
-    rows.append(f"  lost {report['lost']}   bad {report['bad']}   rescued {number(report['rescued'])}   wrong {report['wrong']}")
-    rows.append(f"  users {users['all']}: moved {users['moved']}, moved back {users['moved_back']}, strays {users['strays']}")
-    for fault in report["faults"]:
-        rows.append(f"  fault '{fault['kind']}' at {fault['weight']:g} %: {fault['bad']} bad answers, the last "
-                    f"{number(fault['last_bad_after_s'])} s after the fault; rolled back after {number(fault['rolled_back_after_s'])} s")
+    rows = [*summary(report), *map(fault_row, report["faults"])]
     if report["added_latency_ms"]:
-        a, d, e = report["added_latency_ms"], report["probe"]["direct"], report["probe"]["edge"]
-        rows.append(f"  added latency p50 {a['p50']} ms, p99 {a['p99']} ms   (direct {d['p50']} and {d['p99']}, "
-                    f"through the edge {e['p50']} and {e['p99']}, {report['probe']['pairs']} pairs)")
-    rows.append("  share asked -> measured (requests; users):")
-    for step in report["steps"]:
-        rows.append(f"    {step['asked']:5g} % -> {number(step['measured']):>6} % of {step['requests']:5} requests; "
-                    f"{number(step['users_measured']):>6} % of {step['users']} users; {step['seconds']} s")
+        rows.append(latency_row(report["added_latency_ms"], report["probe"]))
+    rows += ["  share asked -> measured:", *map(step_row, report["steps"])]
     rows += [f"  NOT HELD: {sentence}" for sentence in report["broken_bounds"]]
-    rows.append("no request was lost; every bound held" if not report["broken_bounds"] else "the demo did not pass")
-    return "\n".join(rows)
+    held = "no request was lost; every bound held"
+    return "\n".join([*rows, "the demo did not pass" if report["broken_bounds"] else held])
+
+
+def summary(report):
+    r, users = report, report["users"]
+    yield (
+        f"{r['requests']:,} requests in {r['seconds']:.0f} s ({r['per_second']:.0f}/s), "
+        f"machine busy {r['machine_busy_percent']} %"
+    )
+    yield (
+        f"  lost {r['lost']}   bad {r['bad']}   rescued {number(r['rescued'])}"
+        f"   wrong {r['wrong']}"
+    )
+    yield (
+        f"  users {users['all']}: moved {users['moved']}, moved back {users['moved_back']}, "
+        f"strays {users['strays']}"
+    )
+
+
+def fault_row(fault):
+    return (
+        f"  fault '{fault['kind']}' at {fault['weight']:g} %: {fault['bad']} bad answers, "
+        f"the last {number(fault['last_bad_after_s'])} s after the fault; "
+        f"rolled back after {number(fault['rolled_back_after_s'])} s"
+    )
+
+
+def latency_row(added_ms, probe):
+    direct, edge = probe["direct"], probe["edge"]
+    return (
+        f"  added latency p50 {added_ms['p50']} ms, p99 {added_ms['p99']} ms   "
+        f"(direct {direct['p50']} and {direct['p99']}, edge {edge['p50']} and {edge['p99']}, "
+        f"{probe['pairs']} pairs)"
+    )
+
+
+def step_row(step):
+    return (
+        f"    {step['asked']:5g} % -> {number(step['measured']):>6} % of {step['requests']:5} "
+        f"requests; {number(step['users_measured']):>6} % of {step['users']} users; "
+        f"{step['seconds']} s"
+    )
 
 
 def number(value):

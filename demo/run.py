@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The demo: DokuWiki moves from two machines to two containers under load, breaks twice on the way, and nobody notices
-more than they must. Exit 0 only if no request was lost and every bound held."""
+"""The demo: DokuWiki moves from two machines to two containers under load, breaks twice on the way,
+and nobody notices more than they must. Exit 0 only if no request was lost and every bound held."""
+
 import argparse
 import asyncio
 import fcntl
@@ -38,20 +39,39 @@ MOST_S = 240
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--watari", default="build/watari", metavar="FILE", help="the program (default build/watari)")
-    parser.add_argument("--proxy", choices=EDGES, default="watari", help="what stands in front (default watari)")
+    parser.add_argument(
+        "--watari",
+        default="build/watari",
+        metavar="FILE",
+        help="the program (default build/watari)",
+    )
+    parser.add_argument(
+        "--proxy", choices=EDGES, default="watari", help="what stands in front (default watari)"
+    )
     parser.add_argument("--users", type=int, default=300)
-    parser.add_argument("--think", type=float, default=5.0, help="mean seconds between a user's actions")
+    parser.add_argument(
+        "--think", type=float, default=5.0, help="mean seconds between a user's actions"
+    )
     parser.add_argument("--rate", type=float, default=80, help="anonymous requests a second")
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/var/tmp/watari-demo"), help="work folder")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the report there too")
+    parser.add_argument(
+        "--work",
+        type=pathlib.Path,
+        default=pathlib.Path("/var/tmp/watari-demo"),
+        help="work folder",
+    )
+    parser.add_argument(
+        "--json", type=pathlib.Path, metavar="FILE", help="write the report there too"
+    )
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
-    parser.add_argument("--no-containers", action="store_true", help="plain processes in namespaces on both sides")
+    parser.add_argument(
+        "--no-containers", action="store_true", help="plain processes in namespaces on both sides"
+    )
     return parser.parse_args()
 
 
 class Stage:
-    """Everything that is set up before the story and taken down after it, whatever happened in between."""
+    """Everything that is set up before the story and taken down after it, whatever happened in
+    between."""
 
     def __init__(self, options):
         self.options, self.work = options, options.work
@@ -84,7 +104,9 @@ class Stage:
             self.sites.append(Site(self.work, name, f"{subnet}.{last}"))
         self.start_old()
         self.start_new()
-        self.edge = EDGES[self.options.proxy](self.work, self.options.watari, self.host, PORT, self.sites)
+        self.edge = EDGES[self.options.proxy](
+            self.work, self.options.watari, self.host, PORT, self.sites
+        )
         self.edge.start()
 
     def start_old(self):
@@ -99,7 +121,10 @@ class Stage:
             for site in self.side("new"):
                 site.start_as_container()
         except Failed as why:
-            print(f"No containers here ({why}); the new side runs as plain processes in namespaces.", flush=True)
+            print(
+                f"No containers here ({why}); the new side runs as plain processes in namespaces.",
+                flush=True,
+            )
             self.new_side = "plain processes"
             for site in self.side("new"):
                 site.stop()
@@ -115,19 +140,44 @@ class Stage:
         for host, port, name, served_by in doors:
             said = await answers(host, port, served_by)
             if said:
-                raise Failed(f"{name} at {host}:{port} is not ready: {said}; {owned.last_words(self.work, name)}")
+                words = owned.last_words(self.work, name)
+                raise Failed(f"{name} at {host}:{port} is not ready: {said}; {words}")
 
     async def start_load(self):
         self.cpu_before = cpu.read()
         edge = f"{self.host}:{PORT}"
         options = self.options
-        self.probe = owned.start(self.work, "probe", [sys.executable, HERE / "probe.py", "--edge", edge, "--direct",
-                                                      f"{self.sites[0].address}:80"], stdout=subprocess.PIPE)
+        self.probe = owned.start(
+            self.work,
+            "probe",
+            [
+                sys.executable,
+                HERE / "probe.py",
+                "--edge",
+                edge,
+                "--direct",
+                f"{self.sites[0].address}:80",
+            ],
+            stdout=subprocess.PIPE,
+        )
         with owned.log_of(self.work, "users").open("ab") as log:
             self.load = await asyncio.create_subprocess_exec(
-                sys.executable, str(HERE / "users.py"), "--edge", edge, "--users", str(options.users),
-                "--think", str(options.think), "--rate", str(options.rate), stdout=asyncio.subprocess.PIPE, stderr=log,
-                limit=1 << 22, env={**os.environ, owned.MARK: str(self.work)}, start_new_session=True)
+                sys.executable,
+                str(HERE / "users.py"),
+                "--edge",
+                edge,
+                "--users",
+                str(options.users),
+                "--think",
+                str(options.think),
+                "--rate",
+                str(options.rate),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                limit=1 << 22,
+                env={**os.environ, owned.MARK: str(self.work)},
+                start_new_session=True,
+            )
 
     async def end_load(self):
         self.load.send_signal(signal.SIGTERM)
@@ -156,7 +206,9 @@ async def answers(host, port, served_by, patience_s=20):
     wire, said = Wire(host, port, 5), None
     while time.monotonic() < end:
         try:
-            answer = await wire.ask("GET", "/doku.php?id=start", [("Host", HOST), ("Connection", "close")])
+            answer = await wire.ask(
+                "GET", "/doku.php?id=start", [("Host", HOST), ("Connection", "close")]
+            )
             if answer.status == 200 and answer.header("x-served-by").startswith(served_by):
                 return None
             said = f"status {answer.status}"
@@ -187,7 +239,11 @@ async def story(stage, ledger, screen):
     """The crossing beside its observers; when one of them fails, all end."""
     await stage.start_load()
     listener = asyncio.create_task(listen(stage, ledger))
-    side_tasks = [asyncio.create_task(watch(stage, ledger)), asyncio.create_task(draw(screen)), listener]
+    side_tasks = [
+        asyncio.create_task(watch(stage, ledger)),
+        asyncio.create_task(draw(screen)),
+        listener,
+    ]
     crossing = asyncio.create_task(Crossing(stage.edge, stage.sites, ledger).run())
     try:
         await asyncio.wait_for(first_to_fail(crossing, side_tasks), MOST_S)
@@ -210,7 +266,8 @@ async def first_to_fail(crossing, others):
 
 
 async def keep(stage, ledger):
-    ledger.tell(f"running on: http://{stage.host}:{PORT}/ (Host: {HOST}, {wiki.name(0)}, {wiki.password(0)})")
+    ledger.tell(f"the edge: http://{stage.host}:{PORT}/ (Host: {HOST})")
+    ledger.tell(f"a user: {wiki.name(0)}, {wiki.password(0)}")
     for site in stage.side("new"):
         ledger.tell(f"{site.name}: http://{site.address}/")
     ledger.tell("Ctrl-C ends it")
@@ -231,7 +288,11 @@ async def play(stage, ledger, screen):
         why = str(error)
     except (asyncio.CancelledError, asyncio.TimeoutError) as error:
         task.uncancel()
-        why = "ended by a signal" if isinstance(error, asyncio.CancelledError) else f"not done in {MOST_S} s"
+        why = (
+            "ended by a signal"
+            if isinstance(error, asyncio.CancelledError)
+            else f"not done in {MOST_S} s"
+        )
     finally:
         screen.close()
     return why
@@ -246,8 +307,10 @@ def perform(options):
         print(f"Starting two machines, two containers and {options.proxy} ...", flush=True)
         stage.build()
         why = asyncio.run(play(stage, ledger, screen))
-        seconds = time.monotonic() - ledger.start
-        result = report.make(ledger, stage.end_probe(), seconds, cpu.busy_percent(stage.cpu_before, cpu.read()))
+        seconds = ledger.crossed_s or time.monotonic() - ledger.start
+        result = report.make(
+            ledger, stage.end_probe(), seconds, cpu.busy_percent(stage.cpu_before, cpu.read())
+        )
     finally:
         stage.end()
     if why and not (options.keep and why == "ended by a signal"):

@@ -1,4 +1,6 @@
-"""What the load saw, in the load's own process: counts since the last line, and one JSON line a tick for the demo."""
+"""What the load saw, in the load's own process: counts since the last line, and one JSON line a
+tick for the demo."""
+
 import collections
 import json
 import math
@@ -28,7 +30,8 @@ class Tally:
         self.moves, self.notes, self.last_bad = [], [], None
 
     def answer(self, kind, served_by, status, took_s):
-        """Sorts one answer: lost, bad or ok. An answer without the servers' mark was made on the way: lost."""
+        """Sorts one answer: lost, bad or ok. An answer without the servers' mark was made on the
+        way: lost."""
         side = served_by.partition("-")[0]
         if side not in ("old", "new"):
             return self.lost(kind, f"status {status} that no server sent")
@@ -51,7 +54,8 @@ class Tally:
         return "lost"
 
     def wrong(self, why):
-        """The answer came, and it was not what a user must see: not logged in, or his own words missing."""
+        """The answer came, and it was not what a user must see: not logged in, or his own words
+        missing."""
         self.counts["wrong"] += 1
         self.note(f"wrong: {why}")
 
@@ -71,7 +75,16 @@ class Tally:
     def line(self):
         """One tick as JSON; the next starts empty."""
         sides = collections.Counter(self.side.values())
-        text = json.dumps({"at": time.monotonic(), "counts": self.counts, "latency": self.latency, "moves": self.moves,
-                           "notes": self.notes, "last_bad": self.last_bad, "users": sides})
+        text = json.dumps(
+            {
+                "at": time.monotonic(),
+                "counts": self.counts,
+                "latency": self.latency,
+                "moves": self.moves,
+                "notes": self.notes,
+                "last_bad": self.last_bad,
+                "users": sides,
+            }
+        )
         self.clear()
         return text

@@ -1,5 +1,7 @@
-"""The load: logged-in users at thinking speed, and anonymous readers at a fixed rate whatever the answers do.
-A process of its own, so that drawing never delays a request. Prints one JSON line a tick."""
+"""The load: logged-in users at thinking speed, and anonymous readers at a fixed rate whatever the
+answers do. A process of its own, so that drawing never delays a request. Prints one JSON line a
+tick."""
+
 import argparse
 import asyncio
 import collections
@@ -48,7 +50,9 @@ class Readers:
             self.tally.lost("reader", str(why))
             return
         # Counted from the time it was due: a late start is part of what the reader waited.
-        self.tally.answer("reader", answer.header("x-served-by"), answer.status, time.monotonic() - due)
+        self.tally.answer(
+            "reader", answer.header("x-served-by"), answer.status, time.monotonic() - due
+        )
         if fresh:
             wire.close()
         else:
@@ -65,16 +69,25 @@ async def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edge", required=True, help="HOST:PORT")
     parser.add_argument("--users", type=int, default=300)
-    parser.add_argument("--think", type=float, default=5.0, help="mean seconds between two actions of a user")
+    parser.add_argument(
+        "--think", type=float, default=5.0, help="mean seconds between two actions of a user"
+    )
     parser.add_argument("--rate", type=float, default=80, help="anonymous requests a second")
-    parser.add_argument("--slow", type=float, default=1.0, help="seconds after which an answer of the new side is bad")
+    parser.add_argument(
+        "--slow",
+        type=float,
+        default=1.0,
+        help="seconds after which an answer of the new side is bad",
+    )
     parser.add_argument("--ramp", type=float, default=8.0, help="seconds in which all users log in")
     options = parser.parse_args()
     host, _, port = options.edge.rpartition(":")
     edge, tally = (host, int(port)), Tally(options.slow)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
-    people = [Browser(n, edge, tally, options.think).live(options.ramp * n / options.users)
-              for n in range(options.users)]
+    people = [
+        Browser(n, edge, tally, options.think).live(options.ramp * n / options.users)
+        for n in range(options.users)
+    ]
     try:
         await asyncio.gather(report(tally), Readers(edge, tally, options.rate).run(), *people)
     except asyncio.CancelledError:

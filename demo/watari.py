@@ -1,4 +1,6 @@
-"""Watari in front of both sides: its files, its start, and the words the demo says to it (all through the CLI)."""
+"""Watari in front of both sides: its files, its start, and the words the demo says to it (all
+through the CLI)."""
+
 import json
 import os
 import pathlib
@@ -60,7 +62,8 @@ spec:
     backendRefs: [{{group: watari.dev, kind: Backend, name: {side}}}]
 """
 
-# After 10 % somebody looks before half of the users move. `excluding` is wide because a demo has seconds, not hours.
+# After 10 % somebody looks before half of the users move. `excluding` is wide because a demo has
+# seconds, not hours.
 MIGRATION = """apiVersion: watari.dev/v1alpha1
 kind: Migration
 metadata: {{name: wiki}}
@@ -111,9 +114,22 @@ class Watari:
         backends = "".join(self.backend(side) for side in ("old", "new"))
         self.write("site.yaml", SITE.format(host=self.host, port=self.port, backends=backends))
         self.write("route.yaml", ROUTE.format(side="old"))
-        self.process = start(self.work, "watari", [
-            self.program, "up", "-f", self.files, "--state-dir", self.state,
-            "--listen", self.api.removeprefix("http://"), "--admin", self.admin])
+        self.process = start(
+            self.work,
+            "watari",
+            [
+                self.program,
+                "up",
+                "-f",
+                self.files,
+                "--state-dir",
+                self.state,
+                "--listen",
+                self.api.removeprefix("http://"),
+                "--admin",
+                self.admin,
+            ],
+        )
 
     def backend(self, side):
         rows = [f"  - {{address: {s.address}, port: 80}}" for s in self.sites if s.side == side]
@@ -138,7 +154,17 @@ class Watari:
             return {}
 
     def say(self, verb, *more, check=True):
-        done = run(self.program, "migrate", verb, NAME, *more, "--server", self.api, check=check, timeout=15)
+        done = run(
+            self.program,
+            "migrate",
+            verb,
+            NAME,
+            *more,
+            "--server",
+            self.api,
+            check=check,
+            timeout=15,
+        )
         return done.stdout.strip()
 
     def promote(self, weight):
@@ -148,7 +174,8 @@ class Watari:
         return self.say("resume")
 
     def finish(self):
-        """The route of the site's owner follows: that is his file, so Watari prints the change and we make it."""
+        """The route of the site's owner follows: that is his file, so Watari prints the change and
+        we make it."""
         said = self.say("finish", check=False)
         self.write("route.yaml", ROUTE.format(side="new"))
         return said

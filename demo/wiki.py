@@ -1,4 +1,5 @@
-"""What all four servers share: DokuWiki's pages, settings, users and PHP sessions (state: Shared)."""
+"""What all four servers share (state: Shared): DokuWiki's pages, settings, users, PHP sessions."""
+
 import hashlib
 import os
 import pathlib
@@ -8,7 +9,19 @@ import time
 from owned import Failed, run
 
 INSTALLED = pathlib.Path("/usr/share/dokuwiki")
-DATA_FOLDERS = ("attic", "cache", "index", "locks", "log", "media", "media_attic", "media_meta", "meta", "pages", "tmp")
+DATA_FOLDERS = (
+    "attic",
+    "cache",
+    "index",
+    "locks",
+    "log",
+    "media",
+    "media_attic",
+    "media_meta",
+    "meta",
+    "pages",
+    "tmp",
+)
 WWW_DATA = 33  # Debian's fixed id of Apache's user, the same in the containers
 LATENESS_US = 1_500_000
 
@@ -23,7 +36,8 @@ $conf['disableactions'] = 'register,resendpwd';
 $conf['passcrypt'] = 'md5';
 """
 
-# Runs before every page. The flag is looked at each time, so a fault starts and ends without touching Apache.
+# Runs before every page. The flag is looked at each time, so a fault starts and ends without
+# touching Apache.
 PREPEND = """<?php
 define('DOKU_CONF', '{conf}/');
 if (file_exists(getenv('DEMO_FAULTS') . '/slow')) usleep({late});
@@ -52,7 +66,8 @@ def make(folder, users):
         raise Failed("DokuWiki is not installed: apt-get install dokuwiki")
     clear(folder)
     folder.mkdir()
-    # DokuWiki's locks are folders that waiting requests try to make every 50 us: on a busy disk they choke each other.
+    # DokuWiki's locks are folders that waiting requests try to make every 50 us: on a busy disk
+    # they choke each other.
     run("mount", "-t", "tmpfs", "-o", "mode=755,size=512m", "wtdemo-wiki", folder, check=False)
     for sub in DATA_FOLDERS:
         folder.joinpath("data", sub).mkdir(parents=True)
@@ -84,8 +99,11 @@ def write_settings(folder, users):
 
 
 def write_pages(pages, users):
-    """The first words of every page, in its changelog too: DokuWiki delays the first save of a page it never saw made."""
-    text = "\n\n".join(f"Paragraph {n}: //words// that **stay** the same on both sides." for n in range(6))
+    """The first words of every page, in its changelog too: DokuWiki delays the first save of a page
+    it never saw made."""
+    text = "\n\n".join(
+        f"Paragraph {n}: //words// that **stay** the same on both sides." for n in range(6)
+    )
     pages.joinpath("start.txt").write_text(START_PAGE)
     for page in ("one", "two"):
         pages.joinpath("shared", page + ".txt").write_text(f"===== Page {page} =====\n{text}\n")
@@ -95,4 +113,6 @@ def write_pages(pages, users):
         page.write_text(f"===== {name(number)} =====\nfirst words\n")
         os.utime(page, (made, made))
         changes = pages.parent.joinpath("meta/user", name(number) + ".changes")
-        changes.write_text(f"{made}\t127.0.0.1\tC\tuser:{name(number)}\t{name(number)}\tmade\t\t0\n")
+        changes.write_text(
+            f"{made}\t127.0.0.1\tC\tuser:{name(number)}\t{name(number)}\tmade\t\t0\n"
+        )

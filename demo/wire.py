@@ -1,4 +1,6 @@
-"""HTTP/1.1 as a browser speaks it: one kept connection at a time, and a clear word for every way to lose an answer."""
+"""HTTP/1.1 as a browser speaks it: one kept connection at a time, and a clear word for every way to
+lose an answer."""
+
 import asyncio
 import dataclasses
 
@@ -31,7 +33,9 @@ class Wire:
 
     async def ask(self, method, target, headers, body=b""):
         try:
-            return await asyncio.wait_for(self.exchange(method, target, headers, body), self.timeout_s)
+            return await asyncio.wait_for(
+                self.exchange(method, target, headers, body), self.timeout_s
+            )
         except Lost:
             self.close()
             raise
@@ -45,7 +49,9 @@ class Wire:
     async def exchange(self, method, target, headers, body):
         if self.writer is None or self.reader.at_eof():
             self.close()
-            self.reader, self.writer = await asyncio.open_connection(self.host, self.port, limit=HEAD_LIMIT)
+            self.reader, self.writer = await asyncio.open_connection(
+                self.host, self.port, limit=HEAD_LIMIT
+            )
         lines = [f"{method} {target} HTTP/1.1", *(f"{key}: {value}" for key, value in headers)]
         if body or method == "POST":
             lines.append(f"Content-Length: {len(body)}")

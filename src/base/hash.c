@@ -5,11 +5,22 @@ static inline uint64_t rotl(uint64_t x, int b)
     return (x << b) | (x >> (64 - b));
 }
 
-static inline uint64_t load_le(const unsigned char *p, size_t n)
+static inline uint64_t load_word(const unsigned char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
+/* The last 0 to 7 bytes. */
+static inline uint64_t load_rest(const unsigned char *p, size_t n)
 {
     uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
+    while (n-- > 0)
+        v = v << 8 | p[n];
     return v;
 }
 
@@ -38,13 +49,13 @@ uint64_t wt_siphash(struct wt_hash_key key, const void *ptr, size_t len)
     };
     size_t left = len;
     for (; left >= 8; left -= 8, p += 8) {
-        uint64_t m = load_le(p, 8);
+        uint64_t m = load_word(p);
         v[3] ^= m;
         sip_round(v);
         sip_round(v);
         v[0] ^= m;
     }
-    uint64_t last = load_le(p, left) | (uint64_t)len << 56;
+    uint64_t last = load_rest(p, left) | (uint64_t)len << 56;
     v[3] ^= last;
     sip_round(v);
     sip_round(v);
@@ -57,5 +68,5 @@ uint64_t wt_siphash(struct wt_hash_key key, const void *ptr, size_t len)
 
 struct wt_hash_key wt_hash_key_from(const uint8_t bytes[16])
 {
-    return (struct wt_hash_key){load_le(bytes, 8), load_le(bytes + 8, 8)};
+    return (struct wt_hash_key){load_word(bytes), load_word(bytes + 8)};
 }

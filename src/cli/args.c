@@ -1,8 +1,13 @@
 #include "cli/args.h"
 
+#include "base/clock.h"
 #include "base/str.h"
+#include "cli/cli.h"
+
+#include <math.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct cli_option *by_name(const struct cli_option *options, unsigned n, struct wt_str name)
@@ -30,6 +35,29 @@ static int unknown(const struct cli_option *options, unsigned n, struct wt_str n
     return wt_fail(err, WT_EINVAL, "unknown option %s%.*s", name.len > 1 ? "--" : "-", WT_ARG(name));
 }
 
+static int store_number(const struct cli_option *o, const char *value, struct wt_err *err)
+{
+    char *end;
+    double number = strtod(value, &end);
+    if (!*value || *end || !isfinite(number) || number < 0)
+        return wt_fail(err, WT_EINVAL, "--%s takes a number of 0 or more, not \"%s\"", o->name, value);
+    *(double *)o->out = number;
+    return 0;
+}
+
+static int store_duration(const struct cli_option *o, const char *value, struct wt_err *err)
+{
+    uint64_t seconds;
+    int64_t ms;
+    if (wt_str_u64(wt_str_z(value), &seconds) && seconds <= 86400)
+        ms = (int64_t)seconds * 1000;
+    else if (!wt_duration_parse(wt_str_z(value), &ms))
+        return wt_fail(err, WT_EINVAL, "--%s takes a duration such as 10s or 1m30s, not \"%s\"", o->name,
+                       value);
+    *(int64_t *)o->out = ms;
+    return 0;
+}
+
 static int store(const struct cli_option *o, const char *value, struct wt_err *err)
 {
     uint64_t n;
@@ -53,6 +81,13 @@ static int store(const struct cli_option *o, const char *value, struct wt_err *e
             return wt_fail(err, WT_EINVAL, "--%s takes a whole number up to 1000000, not \"%s\"",
                            o->name, value);
         *(unsigned *)o->out = (unsigned)n;
+        return 0;
+    case CLI_NUMBER:
+        return store_number(o, value, err);
+    case CLI_DURATION:
+        return store_duration(o, value, err);
+    case CLI_WORD:
+        *(const char **)o->out = value ? value : "";
         return 0;
     }
     return 0;
@@ -78,10 +113,12 @@ static int parse_option(int argc, char **argv, int *at, const struct cli_option 
             return unknown(options, n, wt_str(word + 1, 1), err);
         if (word[2])
             value = word + 2;
-        if (value && o->kind == CLI_FLAG)
+        if (value && o->kind == CLI_FLAG && by_letter(options, n, word[2]))
+            return wt_fail(err, WT_EINVAL, "write \"-%c -%s\" instead of \"%s\"", o->letter, word + 2, word);
+        if (value && (o->kind == CLI_FLAG || o->kind == CLI_WORD))
             return wt_fail(err, WT_EINVAL, "-%c takes no value (\"%s\")", o->letter, word);
     }
-    if (!value && o->kind != CLI_FLAG) {
+    if (!value && o->kind != CLI_FLAG && o->kind != CLI_WORD) {
         if (*at + 1 >= argc)
             return wt_fail(err, WT_EINVAL, "--%s needs a value: %s", o->name, o->value);
         value = argv[++*at];
@@ -119,4 +156,35 @@ void cli_args_help(const struct cli_option *options, unsigned n_options)
                  o->letter ? ", " : "  ", o->name, o->value ? o->value : "");
         printf("  %-32s %s\n", left, o->help);
     }
+}
+
+int cli_args_wrong(const struct cli_usage *usage, const struct wt_err *err)
+{
+    fprintf(stderr, "watari %s: %s; see `watari %s --help`\n", usage->command, err->msg, usage->command);
+    return CLI_USAGE;
+}
+
+static bool wants_help(const struct cli_option *options, unsigned n)
+{
+    const struct cli_option *o = by_name(options, n, WT_STR("help"));
+    return o && *(const bool *)o->out;
+}
+
+bool cli_args_begin(const struct cli_usage *usage, int argc, char **argv, const struct cli_option *options,
+                    unsigned n_options, struct cli_texts *operands, int *out_code)
+{
+    struct wt_err err;
+    int r = cli_args_parse(argc, argv, options, n_options, operands, &err);
+    if (wants_help(options, n_options)) {
+        printf("usage: watari %s\n", usage->line);
+        if (usage->about)
+            printf("\n%s\n", usage->about);
+        puts("");
+        cli_args_help(options, n_options);
+        *out_code = CLI_OK;
+        return false;
+    }
+    if (r < 0)
+        *out_code = cli_args_wrong(usage, &err);
+    return r == 0;
 }

@@ -12,6 +12,9 @@ enum cli_option_kind {
     CLI_TEXT,  /* const char * */
     CLI_TEXTS, /* struct cli_texts: may be given several times */
     CLI_COUNT, /* unsigned */
+    CLI_NUMBER,   /* double, 0 or more */
+    CLI_DURATION, /* int64_t, ms: "10s"; plain digits are seconds */
+    CLI_WORD,     /* const char *: as CLI_TEXT, but its value may be left out ("") and stands after = only */
 };
 
 enum { CLI_TEXTS_MAX = 32 };
@@ -35,5 +38,19 @@ int cli_args_parse(int argc, char **argv, const struct cli_option *options, unsi
 
 /* "  -f, --filename FILE   what" lines. */
 void cli_args_help(const struct cli_option *options, unsigned n_options);
+
+struct cli_usage {
+    const char *command; /* "get" */
+    const char *line;    /* "get KIND [NAME…]" */
+    const char *about;   /* a sentence or more below it; NULL: none */
+};
+
+/* The first lines of most commands: parses, and itself answers --help (the flag option named so must be in the table)
+ * and wrong usage. True to go on; else *out_code is the exit code. */
+bool cli_args_begin(const struct cli_usage *usage, int argc, char **argv, const struct cli_option *options,
+                    unsigned n_options, struct cli_texts *operands, int *out_code);
+
+/* "watari NAME: sentence; see `watari NAME --help`" to standard error; CLI_USAGE. */
+int cli_args_wrong(const struct cli_usage *usage, const struct wt_err *err);
 
 #endif

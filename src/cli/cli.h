@@ -15,6 +15,7 @@ struct cli_command {
 };
 
 #define CLI_COMMAND(name) int cli_##name(int argc, char **argv)
+CLI_COMMAND(up);
 CLI_COMMAND(proxy);
 CLI_COMMAND(validate);
 CLI_COMMAND(explain);

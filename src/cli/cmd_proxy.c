@@ -41,8 +41,8 @@ int cli_proxy(int argc, char **argv)
     struct wt_err err;
     char state[256];
     const char *state_dir = NULL, *admin = "127.0.0.1:7071", *log = "-", *format = "text";
-    const char *control = NULL, *name = "proxy";
-    unsigned workers = 0, drain_s = 30, supervisor = 0;
+    const char *control = NULL, *name = "proxy", *supervisor = NULL;
+    unsigned workers = 0, drain_s = 30;
     bool help = false;
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "serve these, without control"},
@@ -54,7 +54,7 @@ int cli_proxy(int argc, char **argv)
         {0, "access-log", CLI_TEXT, &log, "FILE", "where to; - is standard output, off none"},
         {0, "access-log-format", CLI_TEXT, &format, "text|json", "Envoy's default text, or JSON"},
         {0, "drain-seconds", CLI_COUNT, &drain_s, "N", "most time between SIGTERM and the end (30)"},
-        {0, "supervisor-fd", CLI_COUNT, &supervisor, "FD", "socket to the supervisor; set by `watari up`"},
+        {0, "supervisor", CLI_TEXT, &supervisor, "SOCKET", "who holds the listening sockets; set by `watari up`"},
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
     enum { N = sizeof options / sizeof options[0] };
@@ -81,7 +81,7 @@ int cli_proxy(int argc, char **argv)
         .log_json = strcmp(format, "json") == 0,
         .workers = workers,
         .drain_ms = (int64_t)drain_s * 1000,
-        .supervisor_fd = supervisor ? (int)supervisor : -1,
+        .supervisor = supervisor,
     };
     if (r == 0 && files.n)
         r = fixed_snapshot(&files, &o.fixed, &err);

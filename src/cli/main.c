@@ -12,6 +12,7 @@
 #endif
 
 static const struct cli_command commands[] = {
+    {"up", "-f FILE|DIR", "everything on one machine: API, controllers, proxy", cli_up},
     {"proxy", "[-f FILE|DIR]", "the data plane: serves the snapshots that control publishes", cli_proxy},
     {"validate", "FILE|DIR…", "checks files; changes nothing", cli_validate},
     {"explain", "KIND[.FIELD…]", "says what a kind's fields mean", cli_explain},

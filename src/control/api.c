@@ -38,7 +38,8 @@ static void send_invalid(struct call *c, const struct model_errors *errors)
     control_send_status(c->reply, 422, text);
 }
 
-/* Body → a checked document of the path's kind, namespace and name, defaults filled in; NULL: answered. */
+/* Body → a checked document of the path's kind, namespace and name, defaults filled in; NULL:
+ * answered. */
 static json_t *take_document(struct call *c)
 {
     struct wt_err err = {0};
@@ -87,7 +88,8 @@ static bool matches_selector(const json_t *doc, const char *selector)
         char name[320];
         snprintf(name, sizeof(name), "%.*s", WT_ARG(key));
         const char *have = json_string_value(json_object_get(labels, name));
-        if (item.len && (!have || (eq < item.len && !wt_str_eq(wt_str_z(have), wt_str_trim(value)))))
+        if (item.len &&
+            (!have || (eq < item.len && !wt_str_eq(wt_str_z(have), wt_str_trim(value)))))
             return false;
     }
     return true;
@@ -150,8 +152,8 @@ static void list(struct call *c)
     snprintf(rv, sizeof(rv), "%" PRIu64, control_store_rv(c->api->store));
     control_send_json(c->reply, 200,
                       json_pack("{s:s, s:s, s:{s:s}, s:o}", "kind", kind, "apiVersion",
-                                c->path.kind->api_version, "metadata", "resourceVersion", rv, "items",
-                                items));
+                                c->path.kind->api_version, "metadata", "resourceVersion", rv,
+                                "items", items));
 }
 
 static json_t *stored(struct call *c)
@@ -206,7 +208,8 @@ static void replace(struct call *c)
     json_decref(doc);
 }
 
-/* Of a Migration's status users own the request alone: the rest says where users are, and is the controller's. */
+/* Of a Migration's status users own the request alone: the rest says where users are, and is the
+ * controller's. */
 static void keep_but_request(json_t *doc, const json_t *old)
 {
     json_t *request = json_object_get(json_object_get(doc, "status"), "request");
@@ -228,7 +231,8 @@ static void replace_status(struct call *c)
         return;
     if (old && c->path.kind == model_kind_migration)
         keep_but_request(doc, old);
-    int r = control_store_update(c->api->store, doc, CONTROL_STATUS | c->dry_run, NULL, 0, &made, &err);
+    int r =
+        control_store_update(c->api->store, doc, CONTROL_STATUS | c->dry_run, NULL, 0, &made, &err);
     json_decref(doc);
     answer(c, r, 200, made, &err);
 }

@@ -1,7 +1,9 @@
-/* The API: a subset of the Kubernetes REST protocol over the store (DESIGN.md §1), for the CLI and for kubectl users.
+/* The API: a subset of the Kubernetes REST protocol over the store (DESIGN.md §1), for the CLI and
+ * for kubectl users.
  *
- * GET /version /api /apis /apis/GROUP /apis/GROUP/VERSION; GET, LIST, WATCH, POST, PUT, DELETE of every kind, GET and PUT of
- * …/status, ?dryRun=All; /healthz /readyz /metrics. Errors are metav1.Status with one sentence.
+ * GET /version /api /apis /apis/GROUP /apis/GROUP/VERSION; GET, LIST, WATCH, POST, PUT, DELETE of
+ * every kind, GET and PUT of …/status, ?dryRun=All; /healthz /readyz /metrics. Errors are
+ * metav1.Status with one sentence.
  */
 #ifndef CONTROL_API_H
 #define CONTROL_API_H

@@ -21,7 +21,8 @@ static const char *const sql[CONTROL_STATEMENTS] = {
     [CONTROL_SQL_ALL] = "SELECT key, rv, doc FROM objects ORDER BY rv",
 };
 
-/* EXCLUSIVE keeps a second control from the same state: it would act on a share that this one has left. */
+/* EXCLUSIVE keeps a second control from the same state: it would act on a share that this one has
+ * left. */
 static const char setup[] = "PRAGMA locking_mode = EXCLUSIVE;"
                             "PRAGMA journal_mode = WAL;"
                             "PRAGMA synchronous = FULL;"
@@ -44,8 +45,9 @@ static int fail(struct control_db *db, const char *what, struct wt_err *err)
         return wt_fail(err, WT_EIO, "state store: the disk is full: nothing was changed");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return wt_fail(err, WT_EDENIED,
-                       "state store: another process holds it; does a `watari control` run already?");
+        return wt_fail(
+            err, WT_EDENIED,
+            "state store: another process holds it; does a `watari control` run already?");
     case SQLITE_NOMEM:
         return wt_fail(err, WT_ENOMEM, "state store: out of memory");
     case SQLITE_IOERR:
@@ -71,8 +73,8 @@ static int migrate_schema(struct control_db *db, struct wt_err *err)
     sqlite3_finalize(st);
     if (version > SCHEMAS)
         return wt_fail(err, WT_EINVAL,
-                       "state store: made by a newer watari (schema %d, this one knows %d)", version,
-                       SCHEMAS);
+                       "state store: made by a newer watari (schema %d, this one knows %d)",
+                       version, SCHEMAS);
     for (; version < SCHEMAS; version++) {
         char text[1024];
         snprintf(text, sizeof(text), "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT;",
@@ -168,8 +170,9 @@ int control_db_write(struct control_db *db, const struct control_db_row *row, ui
                      const struct control_kv *kv, size_t n_kv, struct wt_err *err)
 {
     if (db->broken)
-        return wt_fail(err, WT_EIO,
-                       "state store: an earlier I/O error ended writing; repair the disk and restart");
+        return wt_fail(
+            err, WT_EIO,
+            "state store: an earlier I/O error ended writing; repair the disk and restart");
     int r = run(db, CONTROL_SQL_BEGIN, err);
     if (r < 0)
         return r;
@@ -208,11 +211,10 @@ int control_db_all(struct control_db *db,
     sqlite3_stmt *st = db->statements[CONTROL_SQL_ALL];
     int code, r = 0;
     while (r == 0 && (code = sqlite3_step(st)) == SQLITE_ROW)
-        r = each(ctx, (const char *)sqlite3_column_text(st, 0),
-                 (uint64_t)sqlite3_column_int64(st, 1),
-                 wt_str((const char *)sqlite3_column_text(st, 2),
-                        (size_t)sqlite3_column_bytes(st, 2)),
-                 err);
+        r = each(
+            ctx, (const char *)sqlite3_column_text(st, 0), (uint64_t)sqlite3_column_int64(st, 1),
+            wt_str((const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)),
+            err);
     if (r == 0 && code != SQLITE_DONE)
         r = fail(db, "read", err);
     sqlite3_reset(st);

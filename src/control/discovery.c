@@ -45,7 +45,8 @@ json_t *control_discovery_groups(void)
     for (unsigned i = 0; i < model_kinds_len; i++)
         if (is_first_of_group(i))
             json_array_append_new(groups, control_discovery_group(model_kinds[i].group));
-    return json_pack("{s:s, s:s, s:o}", "kind", "APIGroupList", "apiVersion", "v1", "groups", groups);
+    return json_pack("{s:s, s:s, s:o}", "kind", "APIGroupList", "apiVersion", "v1", "groups",
+                     groups);
 }
 
 static json_t *split(const char *names)
@@ -65,9 +66,10 @@ static json_t *one_kind(const struct model_kind *k)
     char singular[64] = "";
     for (size_t i = 0; k->name[i] && i < sizeof(singular) - 1; i++)
         singular[i] = (char)tolower((unsigned char)k->name[i]);
-    return json_pack("{s:s, s:s, s:b, s:s, s:[s,s,s,s,s,s], s:o}", "name", k->plural, "singularName",
-                     singular, "namespaced", (int)k->namespaced, "kind", k->name, "verbs", "create",
-                     "delete", "get", "list", "update", "watch", "shortNames", split(k->short_names));
+    return json_pack("{s:s, s:s, s:b, s:s, s:[s,s,s,s,s,s], s:o}", "name", k->plural,
+                     "singularName", singular, "namespaced", (int)k->namespaced, "kind", k->name,
+                     "verbs", "create", "delete", "get", "list", "update", "watch", "shortNames",
+                     split(k->short_names));
 }
 
 json_t *control_discovery_kinds(const char *group, const char *version)

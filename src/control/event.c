@@ -15,7 +15,8 @@ static const char *text(const json_t *o, const char *name)
 }
 
 /* The name is a function of what is told, so that the same event finds itself again. */
-static void make_name(const json_t *doc, const char *reason, const char *message, char *out, size_t size)
+static void make_name(const json_t *doc, const char *reason, const char *message, char *out,
+                      size_t size)
 {
     static const struct wt_hash_key key = {0x7761746172692d65, 0x76656e742d6e616d};
     wt_autobuf struct wt_buf b = wt_buf_make(4096);
@@ -27,13 +28,13 @@ static void make_name(const json_t *doc, const char *reason, const char *message
 static json_t *make_event(const json_t *doc, const char *namespace, const char *name, bool warning,
                           const char *reason, const char *message)
 {
-    return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s, s:s, s:s, s:s}, s:s, s:s, s:s, s:{s:s}}",
-                     "apiVersion", "v1", "kind", "Event", "metadata", "name", name, "namespace",
-                     namespace, "involvedObject", "apiVersion", text(doc, "apiVersion"), "kind",
-                     text(doc, "kind"), "namespace", namespace, "name", model_name(doc), "uid",
-                     text(json_object_get(doc, "metadata"), "uid"), "reason", reason, "message",
-                     message, "type", warning ? "Warning" : "Normal", "source", "component",
-                     "watari-control");
+    return json_pack(
+        "{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s, s:s, s:s, s:s}, s:s, s:s, s:s, s:{s:s}}",
+        "apiVersion", "v1", "kind", "Event", "metadata", "name", name, "namespace", namespace,
+        "involvedObject", "apiVersion", text(doc, "apiVersion"), "kind", text(doc, "kind"),
+        "namespace", namespace, "name", model_name(doc), "uid",
+        text(json_object_get(doc, "metadata"), "uid"), "reason", reason, "message", message, "type",
+        warning ? "Warning" : "Normal", "source", "component", "watari-control");
 }
 
 static void drop_oldest(struct control_store *store)
@@ -46,26 +47,26 @@ static void drop_oldest(struct control_store *store)
             oldest = doc;
     }
     if (n > CONTROL_EVENTS_MAX)
-        control_store_delete(store, model_kind_event, model_namespace(oldest), model_name(oldest), 0, 0,
-                             NULL, NULL);
+        control_store_delete(store, model_kind_event, model_namespace(oldest), model_name(oldest),
+                             0, 0, NULL, NULL);
     json_decref(list);
 }
 
-void control_event_emit(struct control_store *store, const json_t *doc, bool warning, const char *reason,
-                        const char *message, int64_t now_ms)
+void control_event_emit(struct control_store *store, const json_t *doc, bool warning,
+                        const char *reason, const char *message, int64_t now_ms)
 {
     char name[256], at[32];
     struct wt_err err = {0};
     const char *namespace = model_namespace(doc);
     if (!*namespace)
-        namespace = "default";
+    namespace = "default";
     make_name(doc, reason, message, name, sizeof(name));
     wt_time_format(now_ms, false, at);
     wt_log(warning ? WT_LOG_WARN : WT_LOG_INFO, "%s %s/%s: %s: %s", text(doc, "kind"), namespace,
            model_name(doc), reason, message);
     const json_t *old = control_store_get(store, model_kind_event, namespace, name);
-    json_t *event = old ? json_deep_copy(old)
-                        : make_event(doc, namespace, name, warning, reason, message);
+    json_t *event =
+        old ? json_deep_copy(old) : make_event(doc, namespace, name, warning, reason, message);
     if (!event)
         return;
     json_int_t count = json_integer_value(json_object_get(old, "count"));

@@ -9,9 +9,9 @@ static const struct reason {
     unsigned status;
     const char *text;
 } reasons[] = {
-    {400, "BadRequest"},     {403, "Forbidden"}, {404, "NotFound"},
-    {405, "MethodNotAllowed"}, {409, "Conflict"},  {410, "Expired"},
-    {422, "Invalid"},        {500, "InternalError"}, {503, "ServiceUnavailable"},
+    {400, "BadRequest"},       {403, "Forbidden"},     {404, "NotFound"},
+    {405, "MethodNotAllowed"}, {409, "Conflict"},      {410, "Expired"},
+    {422, "Invalid"},          {500, "InternalError"}, {503, "ServiceUnavailable"},
 };
 
 static const struct status_of {
@@ -19,14 +19,14 @@ static const struct status_of {
     unsigned status;
     const char *reason; /* NULL: that of the status */
 } statuses[] = {
-    {WT_EINVAL, 400, NULL},   {WT_ENOENT, 404, NULL}, {WT_EEXIST, 409, "AlreadyExists"},
+    {WT_EINVAL, 400, NULL},    {WT_ENOENT, 404, NULL}, {WT_EEXIST, 409, "AlreadyExists"},
     {WT_ECONFLICT, 409, NULL}, {WT_ELIMIT, 410, NULL}, {WT_EDENIED, 403, NULL},
-    {WT_EIO, 503, NULL},      {WT_ENOMEM, 503, NULL},
+    {WT_EIO, 503, NULL},       {WT_ENOMEM, 503, NULL},
 };
 
 void control_send_json(struct rpc_reply *reply, unsigned status, json_t *doc)
 {
-    char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+    char *text = doc ? json_dumps(doc, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(doc);
     if (text)
         rpc_reply_send(reply, status, WT_STR("application/json"), wt_str_z(text));
@@ -42,9 +42,10 @@ static void send_failure(struct rpc_reply *reply, unsigned status, const char *r
         if (reasons[i].status == status)
             reason = reasons[i].text;
     control_send_json(reply, status,
-                      json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s, s:i}", "kind", "Status", "apiVersion",
-                                "v1", "metadata", "status", "Failure", "message", message, "reason",
-                                reason ? reason : "Unknown", "code", (int)status));
+                      json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s, s:i}", "kind", "Status",
+                                "apiVersion", "v1", "metadata", "status", "Failure", "message",
+                                message, "reason", reason ? reason : "Unknown", "code",
+                                (int)status));
 }
 
 void control_send_status(struct rpc_reply *reply, unsigned status, const char *message)

@@ -22,8 +22,8 @@ json_t *control_body(const struct rpc_request *request, struct wt_err *err);
 /* A query parameter as a terminated string in `out`, or NULL when absent. */
 const char *control_query(const struct rpc_request *request, const char *name, struct wt_buf *out);
 
-/* May this request be served? Over TCP, Host and Origin must name this machine, else any web page could call the
- * API through a name of its own that resolves to 127.0.0.1 (DNS rebinding). */
+/* May this request be served? Over TCP, Host and Origin must name this machine, else any web page
+ * could call the API through a name of its own that resolves to 127.0.0.1 (DNS rebinding). */
 bool control_request_is_local(const struct rpc_request *request);
 
 #endif

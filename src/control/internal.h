@@ -37,7 +37,8 @@ struct control_db_row {
     const char *doc_text;
 };
 
-/* One transaction: the row (may be NULL), the store's resourceVersion (0: leave it), and the values. */
+/* One transaction: the row (may be NULL), the store's resourceVersion (0: leave it), and the
+ * values. */
 int control_db_write(struct control_db *db, const struct control_db_row *row, uint64_t rv,
                      const struct control_kv *kv, size_t n_kv, struct wt_err *err);
 

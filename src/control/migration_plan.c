@@ -26,7 +26,8 @@ static void act(struct control_work *w, enum control_action_kind kind)
         w->plan->actions[w->plan->n_actions++].kind = kind;
 }
 
-void control_work_event(struct control_work *w, bool warning, const char *reason, const char *fmt, ...)
+void control_work_event(struct control_work *w, bool warning, const char *reason, const char *fmt,
+                        ...)
 {
     if (w->plan->n_actions == CONTROL_ACTIONS_MAX)
         return;
@@ -40,7 +41,8 @@ void control_work_event(struct control_work *w, bool warning, const char *reason
     va_end(ap);
 }
 
-void control_work_say(struct control_work *w, enum model_migration_phase phase, const char *fmt, ...)
+void control_work_say(struct control_work *w, enum model_migration_phase phase, const char *fmt,
+                      ...)
 {
     w->next->phase = phase;
     /* The rest of the array stays zero, so that equal states are equal bytes. */
@@ -142,8 +144,8 @@ static void restore(struct control_work *w)
 {
     const struct control_running_seen *r = &w->seen->running;
     struct control_migration_state *n = w->next;
-    if (r->any && (r->epoch > n->epoch ||
-                   (r->epoch == n->epoch && r->table_version > n->table_version))) {
+    if (r->any &&
+        (r->epoch > n->epoch || (r->epoch == n->epoch && r->table_version > n->table_version))) {
         n->epoch = r->epoch;
         n->step = r->step;
         n->table_version = r->table_version;
@@ -206,8 +208,8 @@ static void carry_out_verdict(struct control_work *w)
     if (n->phase == MODEL_PHASE_ROLLED_BACK)
         return;
     const struct model_migration_guard *guard = w->want->spec->guard;
-    bool pause = n->verdict.cause != MODEL_CAUSE_ABORT && guard &&
-                 guard->on_trip == MODEL_TRIP_PAUSE;
+    bool pause =
+        n->verdict.cause != MODEL_CAUSE_ABORT && guard && guard->on_trip == MODEL_TRIP_PAUSE;
     bool taken_back = n->verdict.cause == MODEL_CAUSE_SHARED && n->phase == MODEL_PHASE_PAUSED;
     if (taken_back && n->held)
         return;
@@ -269,8 +271,8 @@ static bool step_weight(struct control_work *w, const struct model_migration_ste
 {
     struct control_migration_state *n = w->next;
     if (n->weight >= step->set_weight) {
-        /* In force. The step after a plain setWeight is another raise, or the end: that takes evidence, whereas a
-         * pause does its own waiting. */
+        /* In force. The step after a plain setWeight is another raise, or the end: that takes
+         * evidence, whereas a pause does its own waiting. */
         const struct model_migration_spec *spec = w->want->spec;
         bool next_raises = n->step + 1 < (int64_t)spec->n_steps &&
                            spec->steps[n->step + 1].has_set_weight &&
@@ -291,7 +293,8 @@ static bool step_weight(struct control_work *w, const struct model_migration_ste
     }
     control_work_set_weight(w, step->set_weight);
     n->step_started_ms = w->now_ms;
-    control_work_say(w, MODEL_PHASE_PROGRESSING, "%.15g %% of users are on the new side", n->weight);
+    control_work_say(w, MODEL_PHASE_PROGRESSING, "%.15g %% of users are on the new side",
+                     n->weight);
     control_work_event(w, false, "WeightSet", "%.15g %% of users are on the new side", n->weight);
     return true;
 }
@@ -302,7 +305,8 @@ static bool step_pause(struct control_work *w, const struct model_migration_step
     bool endless = !step->pause->has_duration;
     if (endless) {
         if (n->phase != MODEL_PHASE_PAUSED)
-            control_work_event(w, false, "Paused", "step %" PRId64 " waits to be promoted", n->step);
+            control_work_event(w, false, "Paused", "step %" PRId64 " waits to be promoted",
+                               n->step);
         control_work_say(w, MODEL_PHASE_PAUSED, "waits to be promoted");
         return false;
     }
@@ -328,8 +332,8 @@ static bool step_retire(struct control_work *w, const struct model_migration_ste
     if (n->phase != MODEL_PHASE_RETIRING)
         control_work_event(w, false, "Retiring", "all users moved; the old side is kept warm");
     if (wanting) {
-        control_work_say(w, MODEL_PHASE_RETIRING,
-                         "%s: `watari migrate finish %s` prints the patch", wanting, w->want->name);
+        control_work_say(w, MODEL_PHASE_RETIRING, "%s: `watari migrate finish %s` prints the patch",
+                         wanting, w->want->name);
         return false;
     }
     int64_t until = n->step_started_ms + step->retire->after_ms;
@@ -350,14 +354,14 @@ static bool step_finish(struct control_work *w)
 {
     struct control_migration_state *n = w->next;
     if (n->weight < 100) {
-        control_work_say(w, MODEL_PHASE_PAUSED, "all steps are done; %.15g %% of users are on the new side",
-                         n->weight);
+        control_work_say(w, MODEL_PHASE_PAUSED,
+                         "all steps are done; %.15g %% of users are on the new side", n->weight);
         return false;
     }
     const char *wanting = control_work_routes_wanting(w);
     if (wanting) {
-        control_work_say(w, MODEL_PHASE_RETIRING,
-                         "%s: `watari migrate finish %s` prints the patch", wanting, w->want->name);
+        control_work_say(w, MODEL_PHASE_RETIRING, "%s: `watari migrate finish %s` prints the patch",
+                         wanting, w->want->name);
         return false;
     }
     n->step = (int64_t)w->want->spec->n_steps;
@@ -404,10 +408,11 @@ static void guard_end(struct control_work *w)
     if (w->want->has_finalizer && (same || over || (n->weight <= 0 && !w->seen->routes_name_to)))
         act(w, CONTROL_ACT_REMOVE_FINALIZER);
     else if (w->want->deleting && needed)
-        control_work_say(w, n->phase,
-                         "deletion waits: %.15g %% of users are on the new side, but the routes say "
-                         "otherwise; `watari migrate finish %s` prints the patch, abort takes users back",
-                         n->weight, w->want->name);
+        control_work_say(
+            w, n->phase,
+            "deletion waits: %.15g %% of users are on the new side, but the routes say "
+            "otherwise; `watari migrate finish %s` prints the patch, abort takes users back",
+            n->weight, w->want->name);
 }
 
 /* What must exist before anything is done. */

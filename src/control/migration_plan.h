@@ -1,8 +1,10 @@
-/* What a Migration does next: a pure function of what is wanted, where it stands, what is seen, and the time.
+/* What a Migration does next: a pure function of what is wanted, where it stands, what is seen, and
+ * the time.
  *
- * Laws (tests/plan, tests/unit/test_control_plan.c): nothing is done on a reading that is empty, partial or pending; the
- * weight never rises while a verdict of this epoch stands; a verdict is undone only by a user, with a new epoch; the
- * higher epoch wins; the same input gives the same bytes.
+ * Laws (tests/plan, tests/unit/test_control_plan.c): nothing is done on a reading that is empty,
+ * partial or pending; the weight never rises while a verdict of this epoch stands; a verdict is
+ * undone only by a user, with a new epoch; the higher epoch wins; the same input gives the same
+ * bytes.
  */
 #ifndef CONTROL_MIGRATION_PLAN_H
 #define CONTROL_MIGRATION_PLAN_H
@@ -40,9 +42,10 @@ struct control_migration_seen {
     bool passed;                    /* evidence of (epoch, step) excludes harm */
     int64_t wanting;                /* requests on the new side until passed, about */
     struct control_side_seen old, new;
-    bool routes_exist;  /* all of them */
+    bool routes_exist;                     /* all of them */
     bool routes_name_from, routes_name_to; /* any of their own backendRefs */
-    double routes_share; /* percent of `to` in their own backendRefs; -1: they differ or name other backends */
+    double routes_share; /* percent of `to` in their own backendRefs; -1: they differ or name other
+                            backends */
     struct control_counts requests;
 };
 
@@ -63,7 +66,8 @@ struct control_action {
 };
 
 struct control_migration_plan {
-    struct control_migration_state next; /* the status to write; equal to the state given: nothing to do */
+    struct control_migration_state
+        next; /* the status to write; equal to the state given: nothing to do */
     unsigned n_actions;
     struct control_action actions[CONTROL_ACTIONS_MAX];
     int64_t requeue_ms; /* from now; 0: only when something changes */

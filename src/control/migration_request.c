@@ -11,7 +11,8 @@ struct verb {
     const char *(*run)(struct control_work *w);
 };
 
-/* After a verdict, an undo or a lowering, going on is a new attempt: evidence starts from nothing. */
+/* After a verdict, an undo or a lowering, going on is a new attempt: evidence starts from nothing.
+ */
 static void new_attempt(struct control_work *w)
 {
     struct control_migration_state *n = w->next;
@@ -98,8 +99,8 @@ static const char *verb_set_weight(struct control_work *w)
     control_work_set_weight(w, weight);
     n->held = true;
     control_work_say(w, MODEL_PHASE_PAUSED, "held at %.15g %% by a user", weight);
-    control_work_event(w, false, "WeightSet", "%.15g %% of users are on the new side, set by a user",
-                       weight);
+    control_work_event(w, false, "WeightSet",
+                       "%.15g %% of users are on the new side, set by a user", weight);
     return NULL;
 }
 
@@ -134,7 +135,8 @@ static const char *verb_undo(struct control_work *w)
     control_work_set_weight(w, step >= 0 ? w->want->spec->steps[step].set_weight : 0);
     n->held = true;
     control_work_say(w, MODEL_PHASE_PAUSED, "taken back to %.15g %% by a user", n->weight);
-    control_work_event(w, false, "Undone", "%.15g %% of users are on the new side again", n->weight);
+    control_work_event(w, false, "Undone", "%.15g %% of users are on the new side again",
+                       n->weight);
     return NULL;
 }
 
@@ -152,10 +154,14 @@ static const char *verb_finish(struct control_work *w)
 }
 
 static const struct verb verbs[] = {
-    [MODEL_VERB_PAUSE] = {verb_pause},         [MODEL_VERB_RESUME] = {verb_resume},
-    [MODEL_VERB_PROMOTE] = {verb_promote},     [MODEL_VERB_PROMOTE_FULL] = {verb_promote_full},
-    [MODEL_VERB_SET_WEIGHT] = {verb_set_weight}, [MODEL_VERB_ABORT] = {verb_abort},
-    [MODEL_VERB_UNDO] = {verb_undo},           [MODEL_VERB_FINISH] = {verb_finish},
+    [MODEL_VERB_PAUSE] = {verb_pause},
+    [MODEL_VERB_RESUME] = {verb_resume},
+    [MODEL_VERB_PROMOTE] = {verb_promote},
+    [MODEL_VERB_PROMOTE_FULL] = {verb_promote_full},
+    [MODEL_VERB_SET_WEIGHT] = {verb_set_weight},
+    [MODEL_VERB_ABORT] = {verb_abort},
+    [MODEL_VERB_UNDO] = {verb_undo},
+    [MODEL_VERB_FINISH] = {verb_finish},
 };
 
 void control_work_request(struct control_work *w)
@@ -168,8 +174,8 @@ void control_work_request(struct control_work *w)
     else if (verb < sizeof(verbs) / sizeof(verbs[0]) && verbs[verb].run)
         refused = verbs[verb].run(w);
     const char *name = model_enum_text(&model_enum_migration_verb, (int)verb);
-    control_work_event(w, refused != NULL, refused ? "RequestRefused" : "RequestDone", "%s%s%s", name,
-                       refused ? ": " : "", refused ? refused : "");
+    control_work_event(w, refused != NULL, refused ? "RequestRefused" : "RequestDone", "%s%s%s",
+                       name, refused ? ": " : "", refused ? refused : "");
     memset(n->last_id, 0, sizeof(n->last_id));
     memcpy(n->last_id, n->request_id, sizeof(n->last_id));
     n->last_verb = n->request_verb;

@@ -24,7 +24,8 @@ static void read_verdict(const struct model_migration_verdict *v, struct control
     copy(out->by, sizeof(out->by), v->by);
 }
 
-static void read_requests(const struct model_migration_status *in, struct control_migration_state *out)
+static void read_requests(const struct model_migration_status *in,
+                          struct control_migration_state *out)
 {
     const struct model_migration_request *q = in->request;
     if (q) {

@@ -1,5 +1,5 @@
-/* The status of a Migration as plain values: what the plan reads and writes. Everything that a restart must find
- * again is in here. */
+/* The status of a Migration as plain values: what the plan reads and writes. Everything that a
+ * restart must find again is in here. */
 #ifndef CONTROL_MIGRATION_STATE_H
 #define CONTROL_MIGRATION_STATE_H
 
@@ -53,8 +53,8 @@ struct control_migration_state {
 void control_migration_state_read(const struct model_migration_status *status,
                                   struct control_migration_state *out);
 
-/* A new status document; NULL without memory. `before` (may be NULL) lends the times of unchanged conditions; its
- * `proxies` are kept unless `proxies` is given. */
+/* A new status document; NULL without memory. `before` (may be NULL) lends the times of unchanged
+ * conditions; its `proxies` are kept unless `proxies` is given. */
 json_t *control_migration_state_write(const struct control_migration_state *s, const json_t *before,
                                       json_t *proxies, int64_t now_ms);
 

@@ -13,10 +13,10 @@ struct control_work {
     bool evidence_void; /* weight or attempt changed: `seen->passed` is about what was before */
 };
 
-void control_work_event(struct control_work *w, bool warning, const char *reason, const char *fmt, ...)
-    WT_PRINTF(4, 5);
-void control_work_say(struct control_work *w, enum model_migration_phase phase, const char *fmt, ...)
-    WT_PRINTF(3, 4);
+void control_work_event(struct control_work *w, bool warning, const char *reason, const char *fmt,
+                        ...) WT_PRINTF(4, 5);
+void control_work_say(struct control_work *w, enum model_migration_phase phase, const char *fmt,
+                      ...) WT_PRINTF(3, 4);
 
 /* Whether the verdict that stands is of this epoch. */
 bool control_work_judged(const struct control_work *w);

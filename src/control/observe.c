@@ -19,8 +19,9 @@ static bool names(const json_t *ref, const char *namespace, struct wt_str backen
            (!ns || strcmp(ns, namespace) == 0);
 }
 
-static void see_rule(const json_t *rule, const char *namespace, const struct model_migration_spec *spec,
-                     struct control_migration_seen *seen, struct shares *shares)
+static void see_rule(const json_t *rule, const char *namespace,
+                     const struct model_migration_spec *spec, struct control_migration_seen *seen,
+                     struct shares *shares)
 {
     double from = 0, to = 0;
     bool any = false;
@@ -54,8 +55,8 @@ static void see_routes(const struct control_store *store, const char *namespace,
     struct shares shares = {0};
     seen->routes_exist = true;
     for (size_t i = 0; i < spec->n_route_refs; i++) {
-        const json_t *route =
-            control_store_get(store, model_kind_http_route, namespace, spec->route_refs[i].name.ptr);
+        const json_t *route = control_store_get(store, model_kind_http_route, namespace,
+                                                spec->route_refs[i].name.ptr);
         if (!route) {
             seen->routes_exist = false;
             continue;
@@ -80,7 +81,8 @@ static void see_side(const struct control_store *store, const struct control_rep
 
 static struct health_params params_of(const struct model_migration_spec *spec, double weight)
 {
-    struct health_params p = {0.001, 0.005, 0.25, 0.05, weight / 100, spec->state == MODEL_STATE_SHARED};
+    struct health_params p = {0.001, 0.005,        0.25,
+                              0.05,  weight / 100, spec->state == MODEL_STATE_SHARED};
     if (spec->guard) {
         p.alpha = spec->guard->alpha;
         p.floor = spec->guard->floor;

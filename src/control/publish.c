@@ -90,12 +90,14 @@ static json_t *table_bits(const json_t *doc)
 
 static json_t *make_table(const json_t *doc, const json_t *before)
 {
-    json_t *old = json_object_get(json_object_get(json_object_get(before, "status"), "table"), "bits");
+    json_t *old =
+        json_object_get(json_object_get(json_object_get(before, "status"), "table"), "bits");
     json_t *bits = old && same_table(doc, before) ? json_incref(old) : table_bits(doc);
     json_t *version = json_object_get(json_object_get(doc, "status"), "tableVersion");
     if (!bits)
         return NULL;
-    return json_pack("{s:I, s:o}", "version", (json_int_t)json_integer_value(version), "bits", bits);
+    return json_pack("{s:I, s:o}", "version", (json_int_t)json_integer_value(version), "bits",
+                     bits);
 }
 
 /* Only what changes what a proxy does. */
@@ -112,9 +114,8 @@ static json_t *migration_status(const json_t *doc, const json_t *before)
     {
         const char *type = json_string_value(json_object_get(c, "type"));
         if (type && strcmp(type, "Retired") == 0)
-            json_array_append_new(conditions,
-                                  json_pack("{s:s, s:O}", "type", type, "status",
-                                            json_object_get(c, "status")));
+            json_array_append_new(conditions, json_pack("{s:s, s:O}", "type", type, "status",
+                                                        json_object_get(c, "status")));
     }
     json_object_set_new(out, "conditions", conditions);
     json_t *table = make_table(doc, before);
@@ -170,18 +171,18 @@ bool control_publisher_change(struct control_publisher *p, const struct control_
     if (!is_published(change->kind))
         return false;
     if (change->type == CONTROL_DELETED)
-        return model_snapshot_remove(p->snapshot,
-                                     wt_str_z(model_key(change->doc, key, sizeof(key))), change->rv);
+        return model_snapshot_remove(
+            p->snapshot, wt_str_z(model_key(change->doc, key, sizeof(key))), change->rv);
     return publish(p, change->doc, change->rv);
 }
 
-/* The set's version becomes the store's: else a proxy that missed the last removal before a restart of ours would
- * be told that it has all. */
+/* The set's version becomes the store's: else a proxy that missed the last removal before a restart
+ * of ours would be told that it has all. */
 static int raise_version(struct control_publisher *p, uint64_t rv)
 {
     const struct wt_str key = WT_STR("Gateway//");
-    json_t *doc = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", model_kind_gateway->api_version, "kind",
-                            "Gateway", "metadata", "name", "-");
+    json_t *doc = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", model_kind_gateway->api_version,
+                            "kind", "Gateway", "metadata", "name", "-");
     int r = doc ? model_snapshot_set(p->snapshot, key, rv, doc) : WT_ENOMEM;
     json_decref(doc);
     if (r == 0)

@@ -156,7 +156,7 @@ static int write_status(struct job *j, struct wt_err *err)
 {
     char key[128];
     json_t *doc = json_deep_copy(j->doc);
-    char *text = j->base ? json_dumps(j->base, JSON_COMPACT) : NULL;
+    char *text = j->base ? json_dumps(j->base, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     if (!doc || !text) {
         json_decref(doc);
         free(text);
@@ -168,8 +168,8 @@ static int write_status(struct job *j, struct wt_err *err)
     if (add || has_action(j, CONTROL_ACT_REMOVE_FINALIZER))
         set_finalizer(doc, add);
     const struct control_kv kv = {key, text};
-    int r = control_store_update(j->r->store, doc, CONTROL_STATUS | CONTROL_FINALIZERS, &kv, 1, NULL,
-                                 err);
+    int r = control_store_update(j->r->store, doc, CONTROL_STATUS | CONTROL_FINALIZERS, &kv, 1,
+                                 NULL, err);
     free(text);
     json_decref(doc);
     return r;
@@ -178,8 +178,8 @@ static int write_status(struct job *j, struct wt_err *err)
 static int apply(struct job *j, struct wt_err *err)
 {
     const json_t *before = json_object_get(j->doc, "status");
-    bool finalizer = has_action(j, CONTROL_ACT_ADD_FINALIZER) ||
-                     has_action(j, CONTROL_ACT_REMOVE_FINALIZER);
+    bool finalizer =
+        has_action(j, CONTROL_ACT_ADD_FINALIZER) || has_action(j, CONTROL_ACT_REMOVE_FINALIZER);
     if (before && json_equal(before, j->status) && !finalizer)
         return 0;
     bool only_counters = before && !finalizer && !differs_in_substance(before, j->status);
@@ -206,11 +206,12 @@ static int apply(struct job *j, struct wt_err *err)
 
 static int reconcile(struct job *j, bool pending, struct wt_err *err)
 {
-    const char *uid = json_string_value(json_object_get(json_object_get(j->doc, "metadata"), "uid"));
+    const char *uid =
+        json_string_value(json_object_get(json_object_get(j->doc, "metadata"), "uid"));
     const json_t *status = json_object_get(j->doc, "status");
     wt_autoarena struct wt_arena arena = wt_arena_make(ARENA_BYTES);
-    int r = control_observe(j->r->store, j->r->reports, j->doc, j->now_ms, j->wall_ms, &arena, &j->want,
-                            &j->state, &j->seen, err);
+    int r = control_observe(j->r->store, j->r->reports, j->doc, j->now_ms, j->wall_ms, &arena,
+                            &j->want, &j->state, &j->seen, err);
     if (r < 0)
         return r;
     /* Once a proxy has reported, its reading is there; without any, wait out the grace. */
@@ -266,8 +267,9 @@ int64_t control_reconciler_run(struct control_reconciler *r, bool pending, int64
         }
         if (d->at_ms <= now_ms) {
             d->at_ms = INT64_MAX;
-            /* A change of ours puts the Migration back into the queue: level-triggered, it ends when a plan
-             * changes nothing. The entry stays where it is, no other is added meanwhile. */
+            /* A change of ours puts the Migration back into the queue: level-triggered, it ends
+             * when a plan changes nothing. The entry stays where it is, no other is added
+             * meanwhile. */
             run_one(r, e->key.ptr, d, pending, now_ms, wall_ms);
         }
         if (d->at_ms < next)

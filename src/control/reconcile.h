@@ -1,4 +1,5 @@
-/* The reconciler of Migrations: observe → plan → apply, by name. The queue holds names and times, nothing else. */
+/* The reconciler of Migrations: observe → plan → apply, by name. The queue holds names and times,
+ * nothing else. */
 #ifndef CONTROL_RECONCILE_H
 #define CONTROL_RECONCILE_H
 
@@ -20,14 +21,15 @@ void control_reconciler_free(struct control_reconciler *r);
 void control_reconciler_add(struct control_reconciler *r, const char *key, int64_t at_ms);
 void control_reconciler_add_all(struct control_reconciler *r, int64_t at_ms);
 
-/* Does what is due; `pending` says that proxies may not have reported yet. Returns when to call again (monotonic). */
+/* Does what is due; `pending` says that proxies may not have reported yet. Returns when to call
+ * again (monotonic). */
 int64_t control_reconciler_run(struct control_reconciler *r, bool pending, int64_t now_ms,
                                int64_t wall_ms);
 
 struct control_reconcile_stats control_reconciler_stats(const struct control_reconciler *r);
 
-/* What the plan is given, from store and reports; for `reconcile` and tests. `want` and `seen` point into `doc` and the
- * arena. */
+/* What the plan is given, from store and reports; for `reconcile` and tests. `want` and `seen`
+ * point into `doc` and the arena. */
 int control_observe(const struct control_store *store, const struct control_reports *reports,
                     const json_t *doc, int64_t now_ms, int64_t wall_ms, struct wt_arena *arena,
                     struct control_migration_want *want, struct control_migration_state *state,

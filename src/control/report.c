@@ -65,7 +65,8 @@ static int check_shape(const json_t *report, struct wt_err *err)
     {
         double weight = json_number_value(json_object_get(m, "weight"));
         if (!*text(m, "uid") || !(weight >= 0 && weight <= 100))
-            return wt_fail(err, WT_EINVAL, "migrations[%zu]: needs a uid and a weight of 0 to 100", i);
+            return wt_fail(err, WT_EINVAL, "migrations[%zu]: needs a uid and a weight of 0 to 100",
+                           i);
     }
     return 0;
 }
@@ -81,8 +82,8 @@ static void forget_dead(struct control_reports *r, int64_t now_ms)
     }
 }
 
-int control_reports_absorb(struct control_reports *r, json_t *report, int64_t now_ms, int64_t wall_ms,
-                           struct wt_err *err)
+int control_reports_absorb(struct control_reports *r, json_t *report, int64_t now_ms,
+                           int64_t wall_ms, struct wt_err *err)
 {
     int code = check_shape(report, err);
     if (code < 0)
@@ -146,7 +147,8 @@ static const json_t *migration_of(const struct report *p, const char *uid)
 static void see_running(const json_t *m, struct control_running_seen *r)
 {
     int64_t epoch = integer(m, "epoch"), version = integer(m, "tableVersion");
-    if (epoch < 1 || (r->any && (epoch < r->epoch || (epoch == r->epoch && version <= r->table_version))))
+    if (epoch < 1 ||
+        (r->any && (epoch < r->epoch || (epoch == r->epoch && version <= r->table_version))))
         return;
     *r = (struct control_running_seen){
         .any = true,
@@ -173,7 +175,8 @@ static void see_verdict(const json_t *m, const char *proxy, struct control_verdi
     snprintf(v->by, sizeof(v->by), "%.127s", proxy);
 }
 
-/* Evidence. Spans are [{index, old: {seen, bad, tried}, new: {…}}], in the order of enum health_span. */
+/* Evidence. Spans are [{index, old: {seen, bad, tried}, new: {…}}], in the order of enum
+ * health_span. */
 
 static void read_tally(const json_t *in, struct health_tally *out)
 {
@@ -208,7 +211,8 @@ enum { BITMAP_BYTES = HEALTH_GUARD_BITMAPS * HEALTH_GUARD_BITMAP_BYTES };
 
 static bool read_bitmaps(const json_t *in, struct wt_buf *out)
 {
-    static const char *const names[HEALTH_GUARD_BITMAPS] = {"seenOld", "badOld", "seenNew", "badNew"};
+    static const char *const names[HEALTH_GUARD_BITMAPS] = {"seenOld", "badOld", "seenNew",
+                                                            "badNew"};
     out->len = 0;
     for (size_t i = 0; i < HEALTH_GUARD_BITMAPS; i++) {
         size_t before = out->len;
@@ -252,8 +256,8 @@ static void judge_together(const struct merge *m, const struct health_params *pa
     v->cause = cause == HEALTH_CAUSE_SHARED ? MODEL_CAUSE_SHARED : MODEL_CAUSE_ERRORS;
     v->at_ms = wall_ms;
     snprintf(v->by, sizeof(v->by), "control");
-    snprintf(v->message, sizeof(v->message), "the new side fails more than the old, over %u proxies",
-             m->n);
+    snprintf(v->message, sizeof(v->message),
+             "the new side fails more than the old, over %u proxies", m->n);
 }
 
 void control_reports_migration(const struct control_reports *r, const char *uid,
@@ -302,7 +306,8 @@ void control_reports_side(const struct control_reports *r, const char *namespace
         {
             if (strcmp(text(b, "name"), name) != 0 || strcmp(text(b, "namespace"), namespace) != 0)
                 continue;
-            unsigned healthy = (unsigned)integer(b, "healthy"), total = (unsigned)integer(b, "total");
+            unsigned healthy = (unsigned)integer(b, "healthy"),
+                     total = (unsigned)integer(b, "total");
             side->known = true;
             side->healthy = healthy > side->healthy ? healthy : side->healthy;
             side->total = total > side->total ? total : side->total;
@@ -333,7 +338,8 @@ json_t *control_reports_count(const struct control_reports *r, const char *uid, 
             int64_t now = integer(requests, count_names[i]);
             int64_t before =
                 same_boot ? json_integer_value(json_array_get(json_object_get(was, "n"), i)) : 0;
-            /* A count that fell began again from nothing (a new Migration object, a new step table). */
+            /* A count that fell began again from nothing (a new Migration object, a new step
+             * table). */
             *totals[i] += now >= before ? now - before : now;
             json_array_append_new(n, json_integer(now));
         }
@@ -365,8 +371,8 @@ static json_t *settle(json_t *entry, const json_t *before, int64_t wall_ms)
     return entry;
 }
 
-json_t *control_reports_proxies(const struct control_reports *r, const char *uid, const json_t *before,
-                                int64_t now_ms)
+json_t *control_reports_proxies(const struct control_reports *r, const char *uid,
+                                const json_t *before, int64_t now_ms)
 {
     json_t *list = json_array();
     for (struct wt_map_entry *e = wt_map_first(&r->proxies); e; e = wt_map_next(&r->proxies, e)) {
@@ -375,12 +381,12 @@ json_t *control_reports_proxies(const struct control_reports *r, const char *uid
         if (now_ms - p->at_ms > CONTROL_FORGET_MS)
             continue;
         char at[32];
-        json_t *entry = json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}", "name", e->key.ptr, "version",
-                                  (json_int_t)integer(ack, "version"), "inFlightOlder",
-                                  (json_int_t)integer(ack, "inFlightOlder"), "step",
-                                  (json_int_t)integer(m, "step"), "epoch",
-                                  (json_int_t)integer(m, "epoch"), "seenAt",
-                                  wt_time_format(p->wall_ms, false, at));
+        json_t *entry =
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}", "name", e->key.ptr, "version",
+                      (json_int_t)integer(ack, "version"), "inFlightOlder",
+                      (json_int_t)integer(ack, "inFlightOlder"), "step",
+                      (json_int_t)integer(m, "step"), "epoch", (json_int_t)integer(m, "epoch"),
+                      "seenAt", wt_time_format(p->wall_ms, false, at));
         if (entry)
             json_array_append_new(list, settle(entry, before, p->wall_ms));
     }

@@ -1,7 +1,7 @@
 /* What proxies report, in memory: the newest report of each, and what they say together.
  *
- * A proxy that has been silent for CONTROL_SILENT_MS is silent, which is a state of its own and never reads as zero;
- * after CONTROL_FORGET_MS it is taken for dead. */
+ * A proxy that has been silent for CONTROL_SILENT_MS is silent, which is a state of its own and
+ * never reads as zero; after CONTROL_FORGET_MS it is taken for dead. */
 #ifndef CONTROL_REPORT_H
 #define CONTROL_REPORT_H
 
@@ -15,18 +15,20 @@ struct control_reports;
 struct control_reports *control_reports_new(void); /* NULL without memory */
 void control_reports_free(struct control_reports *r);
 
-/* Takes a reference of a sync request (docs/ARCHITECTURE.md, "Sync"). `now_ms` is monotonic, `wall_ms` for people. WT_EINVAL with a
- * sentence when its shape is wrong: then nothing is taken. */
-int control_reports_absorb(struct control_reports *r, json_t *report, int64_t now_ms, int64_t wall_ms,
-                           struct wt_err *err);
+/* Takes a reference of a sync request (docs/ARCHITECTURE.md, "Sync"). `now_ms` is monotonic,
+ * `wall_ms` for people. WT_EINVAL with a sentence when its shape is wrong: then nothing is taken.
+ */
+int control_reports_absorb(struct control_reports *r, json_t *report, int64_t now_ms,
+                           int64_t wall_ms, struct wt_err *err);
 
 /* Reports that are not silent; how many are. */
 unsigned control_reports_fresh(const struct control_reports *r, int64_t now_ms);
 unsigned control_reports_silent(const struct control_reports *r, int64_t now_ms);
 
-/* Fills what reports say about a migration: proxies, silent, running, running_now, verdict, passed, wanting. Evidence counts
- * only where it is about (epoch, step, table_version) of `state`. With several proxies their bitmaps are united and judged
- * here as well, by the functions that proxies use. */
+/* Fills what reports say about a migration: proxies, silent, running, running_now, verdict, passed,
+ * wanting. Evidence counts only where it is about (epoch, step, table_version) of `state`. With
+ * several proxies their bitmaps are united and judged here as well, by the functions that proxies
+ * use. */
 void control_reports_migration(const struct control_reports *r, const char *uid,
                                const struct control_migration_state *state,
                                const struct health_params *params, int64_t now_ms, int64_t wall_ms,
@@ -36,13 +38,14 @@ void control_reports_migration(const struct control_reports *r, const char *uid,
 void control_reports_side(const struct control_reports *r, const char *namespace, const char *name,
                           int64_t now_ms, struct control_side_seen *side);
 
-/* Adds to *total what proxies have counted since `base` ({PROXY: {boot, n}}, may be NULL), and returns the base for
- * the next time: a new object, NULL without memory. Total and base must be kept together. */
+/* Adds to *total what proxies have counted since `base` ({PROXY: {boot, n}}, may be NULL), and
+ * returns the base for the next time: a new object, NULL without memory. Total and base must be
+ * kept together. */
 json_t *control_reports_count(const struct control_reports *r, const char *uid, const json_t *base,
                               struct control_counts *total);
 
 /* status.proxies; seenAt moves only when something else did, or half a minute has passed. */
-json_t *control_reports_proxies(const struct control_reports *r, const char *uid, const json_t *before,
-                                int64_t now_ms);
+json_t *control_reports_proxies(const struct control_reports *r, const char *uid,
+                                const json_t *before, int64_t now_ms);
 
 #endif

@@ -151,7 +151,8 @@ static int by_key(const void *a, const void *b)
     return strcmp((*x)->key.ptr, (*y)->key.ptr);
 }
 
-static bool is_of(const struct wt_map_entry *e, const struct model_kind *kind, const char *namespace)
+static bool is_of(const struct wt_map_entry *e, const struct model_kind *kind,
+                  const char *namespace)
 {
     size_t n = strlen(kind->name);
     if (e->key.len <= n || memcmp(e->key.ptr, kind->name, n) != 0 || e->key.ptr[n] != '/')
@@ -195,7 +196,8 @@ size_t control_store_count(const struct control_store *s, const struct model_kin
 }
 
 void control_store_on_change(struct control_store *s,
-                             void (*call)(void *ctx, const struct control_change *change), void *ctx)
+                             void (*call)(void *ctx, const struct control_change *change),
+                             void *ctx)
 {
     s->on_change = call;
     s->on_change_ctx = ctx;
@@ -256,7 +258,7 @@ static int put(struct control_store *s, json_t *doc, enum control_change_type ty
     uint64_t rv = s->rv + 1;
     stamp(s, doc, rv);
     const struct model_kind *kind = model_kind_of(doc);
-    char *text = json_dumps(doc, JSON_COMPACT);
+    char *text = json_dumps(doc, JSON_COMPACT | JSON_REAL_PRECISION(15));
     void *old = NULL;
     int r = text ? wt_map_put(&s->objects, wt_str_z(key), doc, &old) : WT_ENOMEM;
     if (r < 0) {
@@ -467,9 +469,9 @@ int control_store_update(struct control_store *s, const json_t *doc, unsigned pa
     return r;
 }
 
-int control_store_delete(struct control_store *s, const struct model_kind *kind, const char *namespace,
-                         const char *name, uint64_t rv, unsigned parts, json_t **out,
-                         struct wt_err *err)
+int control_store_delete(struct control_store *s, const struct model_kind *kind,
+                         const char *namespace, const char *name, uint64_t rv, unsigned parts,
+                         json_t **out, struct wt_err *err)
 {
     json_t *old = control_store_get(s, kind, namespace, name);
     if (!old)

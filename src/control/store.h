@@ -1,8 +1,10 @@
-/* The store: objects as JSON documents in SQLite, all of them in memory too, under one rising resourceVersion.
+/* The store: objects as JSON documents in SQLite, all of them in memory too, under one rising
+ * resourceVersion.
  *
- * Reads come from memory and never fail because of the disk. A write is on disk (WAL, synchronous=FULL) before it is
- * seen; when the disk refuses, nothing has changed. After an I/O error no later write is tried: what fsync has
- * dropped once it reports as safe the next time (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
+ * Reads come from memory and never fail because of the disk. A write is on disk (WAL,
+ * synchronous=FULL) before it is seen; when the disk refuses, nothing has changed. After an I/O
+ * error no later write is tried: what fsync has dropped once it reports as safe the next time
+ * (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
  *
  * Not thread-safe: one loop owns it. Documents handed out are references that must not be changed.
  */
@@ -18,13 +20,14 @@ struct control_store;
 
 enum { CONTROL_CHANGES_KEPT = 4096, CONTROL_STORE_ID_TEXT = 33, CONTROL_SITE_KEY_BYTES = 32 };
 
-/* Opens or makes the database at `path` (":memory:" for tests). Clock and chance come from `sys`, which must
- * outlive the store. WT_EDENIED when another process holds it. */
+/* Opens or makes the database at `path` (":memory:" for tests). Clock and chance come from `sys`,
+ * which must outlive the store. WT_EDENIED when another process holds it. */
 int control_store_open(const char *path, struct io_sys *sys, struct control_store **out,
                        struct wt_err *err) WT_NODISCARD;
 void control_store_free(struct control_store *s);
 
-const char *control_store_id(const struct control_store *s); /* 32 hex digits, made with the store */
+const char *
+control_store_id(const struct control_store *s); /* 32 hex digits, made with the store */
 const uint8_t *control_store_site_key(const struct control_store *s); /* signs identity cookies */
 uint64_t control_store_rv(const struct control_store *s);
 bool control_store_broken(const struct control_store *s); /* an I/O error ended writing */
@@ -36,7 +39,8 @@ json_t *control_store_get(const struct control_store *s, const struct model_kind
                           const char *namespace, const char *name);
 json_t *control_store_get_key(const struct control_store *s, const char *key);
 
-/* New JSON array of references, by namespace and name; `namespace` NULL: all. NULL without memory. */
+/* New JSON array of references, by namespace and name; `namespace` NULL: all. NULL without memory.
+ */
 json_t *control_store_list(const struct control_store *s, const struct model_kind *kind,
                            const char *namespace);
 size_t control_store_count(const struct control_store *s, const struct model_kind *kind);
@@ -54,19 +58,23 @@ struct control_kv {
     const char *key, *value;
 };
 
-/* `doc` was checked and filled; it is not changed. *out (may be NULL) is a new reference to what is stored then. */
+/* `doc` was checked and filled; it is not changed. *out (may be NULL) is a new reference to what is
+ * stored then. */
 int control_store_create(struct control_store *s, const json_t *doc, unsigned parts, json_t **out,
                          struct wt_err *err);
 
-/* A resourceVersion in `doc` must be the stored one (WT_ECONFLICT). A write that changes nothing keeps the
- * resourceVersion. An object that waits for deletion goes away with its last finalizer. */
+/* A resourceVersion in `doc` must be the stored one (WT_ECONFLICT). A write that changes nothing
+ * keeps the resourceVersion. An object that waits for deletion goes away with its last finalizer.
+ */
 int control_store_update(struct control_store *s, const json_t *doc, unsigned parts,
-                         const struct control_kv *kv, size_t n_kv, json_t **out, struct wt_err *err);
-
-/* With finalizers it is only marked (deletionTimestamp). `rv` 0: whatever it is. *out: the last state. */
-int control_store_delete(struct control_store *s, const struct model_kind *kind, const char *namespace,
-                         const char *name, uint64_t rv, unsigned parts, json_t **out,
+                         const struct control_kv *kv, size_t n_kv, json_t **out,
                          struct wt_err *err);
+
+/* With finalizers it is only marked (deletionTimestamp). `rv` 0: whatever it is. *out: the last
+ * state. */
+int control_store_delete(struct control_store *s, const struct model_kind *kind,
+                         const char *namespace, const char *name, uint64_t rv, unsigned parts,
+                         json_t **out, struct wt_err *err);
 
 /* NULL if there is none; free with wt_free. */
 char *control_store_kv_get(struct control_store *s, const char *key);
@@ -82,12 +90,13 @@ struct control_change {
     json_t *doc; /* after the change; for DELETED the last state with the rv of the deletion */
 };
 
-/* The first change after `since`: 1 and *out (borrowed until the next write), 0 when there is none, or WT_ELIMIT
- * when the changes since then are no longer known: list again. */
+/* The first change after `since`: 1 and *out (borrowed until the next write), 0 when there is none,
+ * or WT_ELIMIT when the changes since then are no longer known: list again. */
 int control_store_next(const struct control_store *s, uint64_t since, struct control_change *out);
 
 /* Called after each change, on the writer's stack: must not write itself. */
 void control_store_on_change(struct control_store *s,
-                             void (*call)(void *ctx, const struct control_change *change), void *ctx);
+                             void (*call)(void *ctx, const struct control_change *change),
+                             void *ctx);
 
 #endif

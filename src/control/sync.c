@@ -13,8 +13,8 @@ static bool is_behind(const struct control_sync *s, const char *store, uint64_t 
            have != model_snapshot_version(control_publisher_snapshot(s->publisher));
 }
 
-static void send_answer(struct control_sync *s, const struct rpc_request *request, const char *store,
-                        uint64_t have, struct rpc_reply *reply)
+static void send_answer(struct control_sync *s, const struct rpc_request *request,
+                        const char *store, uint64_t have, struct rpc_reply *reply)
 {
     const struct model_snapshot *snapshot = control_publisher_snapshot(s->publisher);
     json_t *delta = NULL;
@@ -23,10 +23,11 @@ static void send_answer(struct control_sync *s, const struct rpc_request *reques
         return;
     }
     bool several = control_reports_fresh(s->reports, io_now_ms()) > 1;
-    json_t *answer = json_pack("{s:s, s:I, s:b, s:o}", "store", control_store_id(s->store), "version",
-                               (json_int_t)model_snapshot_version(snapshot), "wantBitmaps",
-                               (int)several, "delta", delta);
-    /* The key that signs users' cookies goes over the unix socket only, to those who may open it. */
+    json_t *answer = json_pack("{s:s, s:I, s:b, s:o}", "store", control_store_id(s->store),
+                               "version", (json_int_t)model_snapshot_version(snapshot),
+                               "wantBitmaps", (int)several, "delta", delta);
+    /* The key that signs users' cookies goes over the unix socket only, to those who may open it.
+     */
     if (answer && request->peer->sa.sa_family == AF_UNIX) {
         char key[2 * CONTROL_SITE_KEY_BYTES + 1];
         wt_hex(control_store_site_key(s->store), CONTROL_SITE_KEY_BYTES, key);
@@ -45,7 +46,8 @@ void control_sync_handle(struct control_sync *s, const struct rpc_request *reque
         return;
     }
     json_t *report = control_body(request, &err);
-    if (!report || control_reports_absorb(s->reports, report, io_now_ms(), io_wall_ms(), &err) < 0) {
+    if (!report ||
+        control_reports_absorb(s->reports, report, io_now_ms(), io_wall_ms(), &err) < 0) {
         json_decref(report);
         control_send_error(reply, &err);
         return;

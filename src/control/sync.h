@@ -1,4 +1,5 @@
-/* POST /watari.dev/sync/v1: a proxy reports and gets what has changed (docs/ARCHITECTURE.md, "Sync"). */
+/* POST /watari.dev/sync/v1: a proxy reports and gets what has changed (docs/ARCHITECTURE.md,
+ * "Sync"). */
 #ifndef CONTROL_SYNC_H
 #define CONTROL_SYNC_H
 
@@ -12,7 +13,7 @@ struct control_sync {
     struct control_store *store;
     struct control_publisher *publisher;
     struct control_reports *reports;
-    struct io_cond *published;                      /* broadcast when the snapshot changed */
+    struct io_cond *published;                         /* broadcast when the snapshot changed */
     void (*reported)(void *ctx, const json_t *report); /* after each report: plan again */
     void *ctx;
     uint64_t requests;

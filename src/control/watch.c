@@ -19,7 +19,7 @@ struct watch {
 static int send_line(struct watch *w, const char *type, json_t *object)
 {
     json_t *event = json_pack("{s:s, s:o}", "type", type, "object", object);
-    char *text = event ? json_dumps(event, JSON_COMPACT) : NULL;
+    char *text = event ? json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(event);
     wt_autobuf struct wt_buf line = wt_buf_make(8 << 20);
     if (text) {
@@ -60,8 +60,8 @@ static int send_bookmark(struct watch *w)
 static int send_gone(struct watch *w)
 {
     send_line(w, "ERROR",
-              json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s, s:i}", "kind", "Status", "apiVersion", "v1",
-                        "metadata", "status", "Failure", "reason", "Expired", "message",
+              json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s, s:i}", "kind", "Status", "apiVersion",
+                        "v1", "metadata", "status", "Failure", "reason", "Expired", "message",
                         "the resourceVersion is too old: list again", "code", 410));
     return WT_ELIMIT;
 }

@@ -13,8 +13,8 @@ struct control_watch_filter {
 
 bool control_watch_matches(const struct control_watch_filter *f, const json_t *doc);
 
-/* Serves a watch until its time is over or the client goes. Without resourceVersion (or 0) all objects come first; one that is
- * too old ends it with an ERROR line of code 410: list again. */
+/* Serves a watch until its time is over or the client goes. Without resourceVersion (or 0) all
+ * objects come first; one that is too old ends it with an ERROR line of code 410: list again. */
 void control_watch_serve(struct control_api *api, const struct control_watch_filter *filter,
                          const struct rpc_request *request, struct rpc_reply *reply);
 

@@ -16,13 +16,9 @@ enum mark { MARK_SEEN, MARK_BAD, MARKS };
 
 /* Written by one worker only, so that an addition needs no locked instruction; 64 bytes apart, so
  * that workers do not fight for a cache line. */
-struct tries {
-    _Alignas(64) _Atomic uint64_t of[HEALTH_SIDES];
-};
-
-struct attempts {
-    _Alignas(64) _Atomic uint64_t total[HEALTH_SIDES];
-    _Atomic uint64_t bad[HEALTH_SIDES];
+struct tally {
+    _Alignas(64) _Atomic uint64_t tried[HEALTH_SIDES];
+    _Atomic uint64_t total[HEALTH_SIDES], bad[HEALTH_SIDES]; /* requests; of the step only */
 };
 
 struct window {
@@ -30,7 +26,7 @@ struct window {
     _Atomic uint64_t count[HEALTH_SIDES][MARKS];
     _Atomic uint64_t index;
     _Atomic int64_t ends_ms;
-    struct tries tries[HEALTH_GUARD_WORKERS];
+    struct tally tally[HEALTH_GUARD_WORKERS];
 };
 
 /* Two windows by turns: the one that comes is emptied before it is shown. */
@@ -42,7 +38,6 @@ struct span {
 
 struct health_guard {
     struct span span[HEALTH_SPANS];
-    struct attempts attempts[HEALTH_GUARD_WORKERS];
     _Atomic int64_t began_ms;
     _Atomic int verdict;
     _Atomic unsigned refs;
@@ -76,8 +71,11 @@ static void window_clear(struct window *w)
                 set(&w->bits[side][mark][i], 0);
         }
     for (int i = 0; i < HEALTH_GUARD_WORKERS; i++)
-        for (int side = 0; side < HEALTH_SIDES; side++)
-            set(&w->tries[i].of[side], 0);
+        for (int side = 0; side < HEALTH_SIDES; side++) {
+            set(&w->tally[i].tried[side], 0);
+            set(&w->tally[i].total[side], 0);
+            set(&w->tally[i].bad[side], 0);
+        }
 }
 
 static struct window *window_now(struct span *s)
@@ -175,32 +173,23 @@ void health_guard_unref(struct health_guard *g)
     wt_free(((void **)g)[-1]);
 }
 
-static struct health_requests attempts_of(const struct health_guard *g, enum health_side side)
+static struct health_requests requests_of(struct health_guard *g, enum health_side side)
 {
+    struct window *w = window_now(&g->span[HEALTH_SPAN_STEP]);
     struct health_requests sum = {0, 0};
     for (unsigned i = 0; i < g->workers; i++) {
-        sum.total += get(&g->attempts[i].total[side]);
-        sum.bad += get(&g->attempts[i].bad[side]);
+        sum.total += get(&w->tally[i].total[side]);
+        sum.bad += get(&w->tally[i].bad[side]);
     }
     return sum;
-}
-
-static void attempts_clear(struct health_guard *g)
-{
-    for (unsigned i = 0; i < g->workers; i++)
-        for (int side = 0; side < HEALTH_SIDES; side++) {
-            set(&g->attempts[i].total[side], 0);
-            set(&g->attempts[i].bad[side], 0);
-        }
 }
 
 void health_guard_begin(struct health_guard *g, const struct health_params *params, int64_t now_ms)
 {
     pthread_mutex_lock(&g->lock);
-    struct health_requests old = attempts_of(g, HEALTH_OLD);
+    struct health_requests old = requests_of(g, HEALTH_OLD);
     if (old.total >= BASELINE_REQUESTS && atomic_load(&g->verdict) == HEALTH_CAUSE_NONE)
         g->before = old;
-    attempts_clear(g);
     restart(g, params, now_ms);
     pthread_mutex_unlock(&g->lock);
 }
@@ -227,9 +216,10 @@ bool health_guard_observe(struct health_guard *g, unsigned worker, enum health_s
                           uint16_t slot, bool bad, int64_t now_ms)
 {
     bool first_bad = false;
-    add_mine(&g->attempts[worker].total[side]);
+    struct tally *mine = &window_now(&g->span[HEALTH_SPAN_STEP])->tally[worker];
+    add_mine(&mine->total[side]);
     if (bad)
-        add_mine(&g->attempts[worker].bad[side]);
+        add_mine(&mine->bad[side]);
     for (int i = 0; i < HEALTH_SPANS; i++) {
         struct span *s = &g->span[i];
         if (is_over(s, now_ms))
@@ -238,7 +228,7 @@ bool health_guard_observe(struct health_guard *g, unsigned worker, enum health_s
         mark(w, side, MARK_SEEN, slot);
         if (was_bad(w, side, slot))
             continue;
-        add_mine(&w->tries[worker].of[side]);
+        add_mine(&w->tally[worker].tried[side]);
         if (bad)
             first_bad |= mark(w, side, MARK_BAD, slot);
     }
@@ -255,7 +245,7 @@ static void window_read(const struct health_guard *g, const struct window *w,
         t->bad = get(&w->count[side][MARK_BAD]);
         t->tried = 0;
         for (unsigned i = 0; i < g->workers; i++)
-            t->tried += get(&w->tries[i].of[side]);
+            t->tried += get(&w->tally[i].tried[side]);
     }
 }
 
@@ -267,7 +257,7 @@ static void read_locked(struct health_guard *g, int64_t now_ms, struct health_ev
         window_read(g, window_now(&g->span[i]), &out->span[i]);
     }
     for (int side = 0; side < HEALTH_SIDES; side++)
-        out->requests[side] = attempts_of(g, (enum health_side)side);
+        out->requests[side] = requests_of(g, (enum health_side)side);
     out->before = g->before;
 }
 

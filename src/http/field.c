@@ -68,19 +68,43 @@ static inline unsigned slot_of(const unsigned char *s, size_t len)
            127;
 }
 
+static inline bool differ8(const char *s, const char *lower)
+{
+    uint64_t a, b;
+    memcpy(&a, s, 8);
+    memcpy(&b, lower, 8);
+    return (a | (b & 0x4040404040404040u) >> 1) != b;
+}
+
+/* `lower` holds a-z and '-' only; the case bit is added where it holds a letter (bit 0x40). */
+static inline bool is_same(const char *s, const char *lower, size_t len)
+{
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8)
+        if (differ8(s + i, lower + i))
+            return false;
+    if (i)
+        return i == len || !differ8(s + len - 8, lower + len - 8);
+    for (; i < len; i++)
+        if (http_lower[(unsigned char)s[i]] != (unsigned char)lower[i])
+            return false;
+    return true;
+}
+
+bool http_field_is(enum http_field_id id, struct wt_str name)
+{
+    if ((unsigned)id >= HTTP_FIELD_COUNT || names[id].len != name.len)
+        return false;
+    return is_same(name.ptr, names[id].ptr, name.len);
+}
+
 enum http_field_id http_field_lookup(struct wt_str name)
 {
     if (name.len < 2)
         return HTTP_FIELD_OTHER;
     const unsigned char *s = (const unsigned char *)name.ptr;
     enum http_field_id id = slots[slot_of(s, name.len)];
-    const struct wt_str *known = &names[id];
-    if (known->len != name.len)
-        return HTTP_FIELD_OTHER;
-    for (size_t i = 0; i < name.len; i++)
-        if (http_lower[s[i]] != (unsigned char)known->ptr[i])
-            return HTTP_FIELD_OTHER;
-    return id;
+    return http_field_is(id, name) ? id : HTTP_FIELD_OTHER;
 }
 
 struct wt_str http_field_name(enum http_field_id id)

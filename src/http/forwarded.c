@@ -3,91 +3,95 @@
 #include "base/text.h"
 #include "http/internal.h"
 
+enum { MAX_LIST_BYTES = 16 * 1024 }; /* of X-Forwarded-For */
+
+#define BIT(id) ((uint64_t)1 << HTTP_FIELD_##id)
+
 /* What Connection may not take away: an attacker in front would strip the guard's own fields. */
-static bool is_protected(enum http_field_id id)
-{
-    static const uint8_t list[] = {
-        HTTP_FIELD_HOST,
-        HTTP_FIELD_CONTENT_LENGTH,
-        HTTP_FIELD_COOKIE,
-        HTTP_FIELD_SET_COOKIE,
-        HTTP_FIELD_AUTHORIZATION,
-        HTTP_FIELD_FORWARDED,
-        HTTP_FIELD_X_FORWARDED_FOR,
-        HTTP_FIELD_X_FORWARDED_PROTO,
-        HTTP_FIELD_X_FORWARDED_HOST,
-        HTTP_FIELD_X_FORWARDED_PORT,
-        HTTP_FIELD_X_REAL_IP,
-        HTTP_FIELD_X_REQUEST_ID,
-        HTTP_FIELD_TRACEPARENT,
-        HTTP_FIELD_TRACESTATE,
-        HTTP_FIELD_CACHE_CONTROL,
-        HTTP_FIELD_EXPECT,
-        HTTP_FIELD_UPGRADE,
-        HTTP_FIELD_CONNECTION,
-    };
-    return id != HTTP_FIELD_OTHER && memchr(list, id, sizeof list);
-}
+static const uint64_t protected_ids =
+    BIT(HOST) | BIT(CONTENT_LENGTH) | BIT(COOKIE) | BIT(SET_COOKIE) | BIT(AUTHORIZATION) |
+    BIT(FORWARDED) | BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_PROTO) | BIT(X_FORWARDED_HOST) |
+    BIT(X_FORWARDED_PORT) | BIT(X_REAL_IP) | BIT(X_REQUEST_ID) | BIT(TRACEPARENT) |
+    BIT(TRACESTATE) | BIT(CACHE_CONTROL) | BIT(EXPECT) | BIT(UPGRADE) | BIT(CONNECTION);
 
-static bool is_hop_by_hop(const struct http_head *h, uint8_t id)
-{
-    static const uint8_t list[] = {
-        HTTP_FIELD_CONNECTION,          HTTP_FIELD_KEEP_ALIVE,
-        HTTP_FIELD_PROXY_CONNECTION,    HTTP_FIELD_TE,
-        HTTP_FIELD_TRANSFER_ENCODING,   HTTP_FIELD_PROXY_AUTHENTICATE,
-        HTTP_FIELD_PROXY_AUTHORIZATION,
-    };
-    return id && (memchr(list, id, sizeof list) || (id == HTTP_FIELD_UPGRADE && !h->upgrade));
-}
+static const uint64_t hop_by_hop_ids = BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) |
+                                       BIT(TE) | BIT(TRANSFER_ENCODING) | BIT(PROXY_AUTHENTICATE) |
+                                       BIT(PROXY_AUTHORIZATION);
 
-void http_strip_hop_by_hop(struct http_head *h)
+static const uint64_t forwarding_ids = BIT(FORWARDED) | BIT(X_FORWARDED_FOR) |
+                                       BIT(X_FORWARDED_PROTO) | BIT(X_FORWARDED_HOST) |
+                                       BIT(X_FORWARDED_PORT) | BIT(X_REAL_IP);
+
+static void drop_ids(struct http_head *h, uint64_t ids)
 {
-    struct wt_str list;
-    while (http_head_get(h, HTTP_FIELD_CONNECTION, &list)) {
-        while (list.ptr) {
-            struct wt_str name = wt_str_trim(wt_str_next(&list, ','));
-            if (name.len && !is_protected(http_field_lookup(name)))
-                http_head_remove_name(h, name);
-        }
-        /* This Connection field only: another may follow. */
-        const struct http_field *f = http_head_next(h, HTTP_FIELD_CONNECTION, NULL);
-        uint32_t i = (uint32_t)(f - h->fields);
-        memmove(h->fields + i, h->fields + i + 1, (h->n_fields - i - 1) * sizeof *f);
-        h->n_fields--;
-    }
     uint32_t kept = 0;
+    if (!(h->present & ids))
+        return;
     for (uint32_t i = 0; i < h->n_fields; i++)
-        if (!is_hop_by_hop(h, h->fields[i].id))
+        if (!(http_bit(h->fields[i].id) & ids))
             h->fields[kept++] = h->fields[i];
     h->n_fields = kept;
+    h->present &= ~ids;
+}
+
+/* The list lies in the parsed bytes, so it outlives the fields that move. */
+static void drop_named(struct http_head *h, struct wt_str list)
+{
+    while (list.ptr) {
+        struct wt_str name = wt_str_trim(wt_str_next(&list, ','));
+        enum http_field_id id = http_field_lookup(name);
+        bool stays = !name.len || (http_bit(id) & (protected_ids | hop_by_hop_ids));
+        if (!stays)
+            http_head_remove_name(h, name);
+    }
+}
+
+/* From the end: what a removal moves, it moves towards the start, so none is passed over. */
+void http_strip_hop_by_hop(struct http_head *h)
+{
+    if (h->present & BIT(CONNECTION))
+        for (uint32_t i = h->n_fields; i-- > 0;)
+            if (i < h->n_fields && h->fields[i].id == HTTP_FIELD_CONNECTION)
+                drop_named(h, h->fields[i].value);
+    drop_ids(h, hop_by_hop_ids | (h->upgrade ? 0 : BIT(UPGRADE)));
 }
 
 void http_strip_forwarding(struct http_head *h)
 {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < h->n_fields; i++)
-        if (h->fields[i].id < HTTP_FIELD_FORWARDED || h->fields[i].id > HTTP_FIELD_X_REAL_IP)
-            h->fields[kept++] = h->fields[i];
-    h->n_fields = kept;
+    drop_ids(h, forwarding_ids);
+}
+
+/* All X-Forwarded-For fields as one list, and `address` at its end, in the arena. */
+static int append_address(const struct http_head *h, struct wt_str address, struct wt_str *out)
+{
+    size_t len = address.len;
+    const struct http_field *f = NULL;
+    while ((f = http_head_next(h, HTTP_FIELD_X_FORWARDED_FOR, f)))
+        len += f->value.len ? f->value.len + 2 : 0;
+    if (len > MAX_LIST_BYTES)
+        return WT_ELIMIT;
+    char *p = wt_arena_alloc(h->arena, len + 1);
+    if (!p)
+        return WT_ENOMEM;
+    *out = wt_str(p, len);
+    while ((f = http_head_next(h, HTTP_FIELD_X_FORWARDED_FOR, f))) {
+        if (!f->value.len)
+            continue;
+        memcpy(p, f->value.ptr, f->value.len);
+        memcpy(p + f->value.len, ", ", 2);
+        p += f->value.len + 2;
+    }
+    if (address.len)
+        memcpy(p, address.ptr, address.len);
+    return 0;
 }
 
 int http_forwarded_add(struct http_head *h, struct wt_str address, struct wt_str proto)
 {
-    wt_autobuf struct wt_buf all = wt_buf_make(16 * 1024);
-    const struct http_field *f = NULL;
-    struct wt_str had;
-    while ((f = http_head_next(h, HTTP_FIELD_X_FORWARDED_FOR, f)))
-        if (f->value.len) {
-            wt_buf_add_str(&all, f->value);
-            wt_buf_add_str(&all, WT_STR(", "));
-        }
-    wt_buf_add_str(&all, address);
-    if (wt_buf_error(&all) < 0)
-        return wt_buf_error(&all);
-    struct wt_str value = wt_arena_str(h->arena, wt_buf_str(&all));
-    if (!value.ptr)
-        return WT_ENOMEM;
-    int r = http_head_set_id(h, HTTP_FIELD_X_FORWARDED_FOR, value);
+    struct wt_str all, had;
+    int r = append_address(h, address, &all);
+    if (r == 0)
+        r = http_head_set_id(h, HTTP_FIELD_X_FORWARDED_FOR, all);
     if (r == 0)
         r = http_head_set_id(h, HTTP_FIELD_X_FORWARDED_PROTO, proto);
     if (r == 0 && h->authority.len && !http_head_get(h, HTTP_FIELD_X_FORWARDED_HOST, &had))

@@ -7,7 +7,7 @@
 struct seen {
     struct http_field *host;
     const struct http_field *length, *coding, *expect, *upgrade;
-    bool close, keep_alive, says_upgrade, says_te, te_trailers;
+    bool close, keep_alive, says_upgrade, te_trailers;
     uint64_t length_bytes;
 };
 
@@ -25,10 +25,12 @@ static enum http_h1_fault see_length(struct seen *s, const struct http_field *f)
 
 static void see_connection(struct seen *s, struct wt_str list)
 {
-    s->close |= http_list_has(list, WT_STR("close"));
-    s->keep_alive |= http_list_has(list, WT_STR("keep-alive"));
-    s->says_upgrade |= http_list_has(list, WT_STR("upgrade"));
-    s->says_te |= http_list_has(list, WT_STR("te"));
+    while (list.ptr) {
+        struct wt_str one = wt_str_trim(wt_str_next(&list, ','));
+        s->keep_alive |= wt_str_eq_nocase(one, WT_STR("keep-alive"));
+        s->close |= wt_str_eq_nocase(one, WT_STR("close"));
+        s->says_upgrade |= wt_str_eq_nocase(one, WT_STR("upgrade"));
+    }
 }
 
 static enum http_h1_fault see_field(struct seen *s, struct http_field *f)
@@ -59,9 +61,10 @@ static enum http_h1_fault see_field(struct seen *s, struct http_field *f)
 static enum http_h1_fault see(struct http_head *h, struct seen *s)
 {
     *s = (struct seen){0};
-    for (uint32_t i = 0; i < h->n_fields; i++) {
+    const uint64_t steering = http_bits(HTTP_FIELD_HOST, HTTP_FIELD_UPGRADE);
+    for (uint32_t i = 0; h->present & steering && i < h->n_fields; i++) {
         struct http_field *f = &h->fields[i];
-        if (f->id == HTTP_FIELD_OTHER || f->id > HTTP_FIELD_UPGRADE)
+        if (!(http_bit(f->id) & steering))
             continue;
         enum http_h1_fault fault = see_field(s, f);
         if (fault)

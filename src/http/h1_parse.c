@@ -25,7 +25,7 @@ static int fail(enum http_h1_fault *out, enum http_h1_fault fault)
 }
 
 /* Expects CRLF at *pos. */
-static int take_crlf(struct wt_str in, size_t *pos, enum http_h1_fault *fault)
+static inline int take_crlf(struct wt_str in, size_t *pos, enum http_h1_fault *fault)
 {
     if (*pos >= in.len)
         return WT_EAGAIN;
@@ -50,16 +50,9 @@ static inline size_t skip_class(struct wt_str in, size_t pos, enum http_class cl
  * which costs a little, not correctness. */
 static inline size_t skip_value(struct wt_str in, size_t pos)
 {
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
     for (;;) {
-        while (pos + 8 <= in.len) {
-            uint64_t w;
-            memcpy(&w, in.ptr + pos, 8);
-            uint64_t del = w ^ (ones * 0x7f);
-            if ((((w - ones * 0x20) & ~w) | ((del - ones) & ~del)) & high)
-                break;
+        while (pos + 8 <= in.len && !http_controls(in.ptr + pos))
             pos += 8;
-        }
         size_t stop = pos + 8 < in.len ? pos + 8 : in.len;
         while (pos < stop && http_is((unsigned char)in.ptr[pos], HTTP_CLASS_VALUE))
             pos++;
@@ -90,7 +83,8 @@ static enum http_h1_fault bad_name(struct wt_str in, size_t start, size_t pos)
     return c == '\n' && pos == start ? HTTP_H1_FAULT_BARE_LINE_END : HTTP_H1_FAULT_FIELD_NAME;
 }
 
-static int parse_name(struct wt_str in, size_t *pos, struct wt_str *out, enum http_h1_fault *fault)
+static inline int parse_name(struct wt_str in, size_t *pos, struct wt_str *out,
+                             enum http_h1_fault *fault)
 {
     size_t start = *pos, at = start;
     unsigned seen = 0;
@@ -111,7 +105,8 @@ static int parse_name(struct wt_str in, size_t *pos, struct wt_str *out, enum ht
     return 0;
 }
 
-static int parse_value(struct wt_str in, size_t *pos, struct wt_str *out, enum http_h1_fault *fault)
+static inline int parse_value(struct wt_str in, size_t *pos, struct wt_str *out,
+                              enum http_h1_fault *fault)
 {
     size_t start = *pos;
     while (start < in.len && (in.ptr[start] == ' ' || in.ptr[start] == '\t'))
@@ -146,10 +141,8 @@ int http_h1_parse_fields(struct wt_str in, size_t *pos, uint32_t max_fields, str
             return r;
         if (n++ == max_fields || head->n_fields >= HTTP_HEAD_MAX_FIELDS)
             return fail(fault, HTTP_H1_FAULT_TOO_MANY_FIELDS);
-        struct http_field *f = http_head_push(head);
-        if (!f)
+        if (!http_head_push(head, name, value, http_field_lookup(name)))
             return fail(fault, HTTP_H1_FAULT_NO_MEMORY);
-        *f = (struct http_field){name, value, (uint8_t)http_field_lookup(name)};
     }
 }
 

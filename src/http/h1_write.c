@@ -2,21 +2,59 @@
 
 #include "http/internal.h"
 
-#include <stdio.h>
-
 #define CRLF WT_STR("\r\n")
 
-static int put_field(struct wt_buf *out, struct wt_str name, struct wt_str value)
+enum {
+    LINE_ROOM = 32,    /* blanks, version, CRLF, status, the name of Host */
+    FRAMING_ROOM = 96, /* the longest that put_framing() writes */
+};
+
+/* Copies of a known short length in words: a call of memcpy costs more than they do. */
+static inline char *put(char *p, struct wt_str s)
 {
-    if (!http_field_name_valid(name) || !http_field_value_valid(value))
-        return WT_EINVAL;
-    /* One reservation a field; sizes are bounded by the buffer's cap. */
-    if (wt_buf_reserve(out, name.len + value.len + 4) < 0)
-        return wt_buf_error(out);
-    wt_buf_add_str(out, name);
-    wt_buf_add_str(out, WT_STR(": "));
-    wt_buf_add_str(out, value);
-    return wt_buf_add_str(out, CRLF);
+    size_t n = s.len;
+    if (n >= 16) {
+        for (size_t i = 0; i + 16 < n; i += 16)
+            memcpy(p + i, s.ptr + i, 16);
+        memcpy(p + n - 16, s.ptr + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(p, s.ptr, 8);
+        memcpy(p + n - 8, s.ptr + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(p, s.ptr, 4);
+        memcpy(p + n - 4, s.ptr + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            p[i] = s.ptr[i];
+    }
+    return p + n;
+}
+
+static char *put_decimal(char *p, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    return put(p, wt_str(digits + at, sizeof digits - at));
+}
+
+/* A known name was judged when its id was found, and is looked at again only as a whole. */
+static inline bool fits(const struct http_field *f)
+{
+    bool name = f->id ? http_field_is(f->id, f->name) : http_field_name_valid(f->name);
+    return name && http_value_fits(f->value);
+}
+
+static inline char *put_field(char *p, const struct http_field *f)
+{
+    p = put(p, f->name);
+    memcpy(p, ": ", 2);
+    p = put(p + 2, f->value);
+    memcpy(p, "\r\n", 2);
+    return p + 2;
 }
 
 /* Fields that the head's own members stand for. */
@@ -33,6 +71,8 @@ static bool is_written_elsewhere(const struct http_head *h, uint8_t id)
     case HTTP_FIELD_PROXY_CONNECTION:
     case HTTP_FIELD_TE:
         return true;
+    case HTTP_FIELD_EXPECT: /* one that was ignored, as on HTTP/1.0, must not come alive */
+        return !h->status && !h->expect_continue;
     case HTTP_FIELD_UPGRADE:
         return !h->upgrade;
     default:
@@ -40,96 +80,104 @@ static bool is_written_elsewhere(const struct http_head *h, uint8_t id)
     }
 }
 
-static int put_fields(const struct http_head *h, struct wt_buf *out)
+static inline bool is_skipped(const struct http_head *h, uint8_t id)
 {
+    return id && id <= HTTP_FIELD_UPGRADE && is_written_elsewhere(h, id);
+}
+
+/* How much room the fields take at most; 0 when one of them is unfit. */
+static size_t fields_room(const struct http_head *h)
+{
+    size_t room = 1;
     for (uint32_t i = 0; i < h->n_fields; i++) {
         const struct http_field *f = &h->fields[i];
-        if (f->id && f->id <= HTTP_FIELD_UPGRADE && is_written_elsewhere(h, f->id))
-            continue;
-        int r = put_field(out, f->name, f->value);
-        if (r < 0)
-            return r;
+        if (!is_skipped(h, f->id) && !fits(f))
+            return 0;
+        room += f->name.len + f->value.len + 4;
     }
-    return 0;
+    return room;
 }
 
-static void put_framing(const struct http_head *h, struct wt_buf *out)
+static char *put_fields(const struct http_head *h, char *p)
 {
-    if (h->framing == HTTP_FRAMING_LENGTH)
-        wt_buf_printf(out, "content-length: %llu\r\n", (unsigned long long)h->length);
-    if (h->framing == HTTP_FRAMING_CHUNKED)
-        wt_buf_add_str(out, WT_STR("transfer-encoding: chunked\r\n"));
+    for (uint32_t i = 0; i < h->n_fields; i++)
+        if (!is_skipped(h, h->fields[i].id))
+            p = put_field(p, &h->fields[i]);
+    return p;
+}
+
+static char *put_framing(const struct http_head *h, char *p)
+{
     bool te = h->has_te_trailers && !h->status;
+    if (h->framing == HTTP_FRAMING_LENGTH) {
+        p = put(p, WT_STR("content-length: "));
+        p = put(put_decimal(p, h->length), CRLF);
+    }
+    if (h->framing == HTTP_FRAMING_CHUNKED)
+        p = put(p, WT_STR("transfer-encoding: chunked\r\n"));
     if (te)
-        wt_buf_add_str(out, WT_STR("te: trailers\r\n"));
+        p = put(p, WT_STR("te: trailers\r\n"));
     if (h->upgrade)
-        wt_buf_add_str(out, WT_STR("connection: upgrade\r\n"));
+        p = put(p, WT_STR("connection: upgrade\r\n"));
     else if (!h->keep_alive || h->framing == HTTP_FRAMING_UNTIL_CLOSE)
-        wt_buf_add_str(out,
-                       te ? WT_STR("connection: close, te\r\n") : WT_STR("connection: close\r\n"));
+        p = put(p, te ? WT_STR("connection: close, te\r\n") : WT_STR("connection: close\r\n"));
     else if (te)
-        wt_buf_add_str(out, WT_STR("connection: te\r\n"));
-    wt_buf_add_str(out, CRLF);
+        p = put(p, WT_STR("connection: te\r\n"));
+    return put(p, CRLF);
 }
 
-/* Takes back what was added when the head turned out unfit. */
-static int finish(struct wt_buf *out, size_t before, int r)
+static struct wt_str target_path(const struct http_head *h)
 {
-    if (r == 0)
-        r = wt_buf_error(out);
-    if (r < 0 && out->len > before)
-        out->len = before;
-    return r;
+    return h->method == HTTP_METHOD_CONNECT ? h->authority : h->path;
 }
 
-static int put_target(const struct http_head *h, struct wt_buf *out)
+static char *put_request_line(const struct http_head *h, char *p)
 {
-    struct wt_str path = h->method == HTTP_METHOD_CONNECT ? h->authority : h->path;
-    if (!path.len || !http_all(path, HTTP_CLASS_PATH) || !http_all(h->query, HTTP_CLASS_TARGET))
-        return WT_EINVAL;
-    wt_buf_add_str(out, path);
-    if (!h->has_query && !h->query.len)
-        return 0;
-    wt_buf_add_char(out, '?');
-    return wt_buf_add_str(out, h->query);
-}
-
-static int put_request(const struct http_head *h, struct wt_buf *out)
-{
-    if (!http_field_name_valid(h->method_text) || h->status ||
-        h->framing == HTTP_FRAMING_UNTIL_CLOSE)
-        return WT_EINVAL;
-    wt_buf_add_str(out, h->method_text);
-    wt_buf_add_char(out, ' ');
-    int r = put_target(h, out);
-    if (r < 0)
-        return r;
-    wt_buf_add_str(out, WT_STR(" HTTP/1.1\r\n"));
-    r = put_field(out, WT_STR("host"), h->authority);
-    return r < 0 ? r : put_fields(h, out);
+    p = put(p, h->method_text);
+    *p++ = ' ';
+    p = put(p, target_path(h));
+    if (h->has_query || h->query.len) {
+        *p++ = '?';
+        p = put(p, h->query);
+    }
+    p = put(p, WT_STR(" HTTP/1.1\r\nhost: "));
+    return put(put(p, h->authority), CRLF);
 }
 
 int http_h1_write_request(const struct http_head *h, struct wt_buf *out)
 {
-    size_t before = out->len;
-    int r = put_request(h, out);
-    if (r == 0)
-        put_framing(h, out);
-    return finish(out, before, r);
+    struct wt_str path = target_path(h);
+    size_t room = fields_room(h);
+    if (!room || h->status || h->framing == HTTP_FRAMING_UNTIL_CLOSE || !path.len ||
+        !http_field_name_valid(h->method_text) || !http_value_fits(h->authority) ||
+        !http_all(path, HTTP_CLASS_PATH) || !http_all(h->query, HTTP_CLASS_TARGET))
+        return WT_EINVAL;
+    room += h->method_text.len + path.len + h->query.len + h->authority.len;
+    int r = wt_buf_reserve(out, room + LINE_ROOM + FRAMING_ROOM);
+    if (r < 0)
+        return r;
+    char *p = put_request_line(h, out->ptr + out->len);
+    p = put_framing(h, put_fields(h, p));
+    out->len = (size_t)(p - out->ptr);
+    return 0;
 }
 
 int http_h1_write_response(const struct http_head *h, struct wt_buf *out)
 {
-    size_t before = out->len;
-    if (h->status < 100 || h->status > 599 || !http_field_value_valid(h->reason))
+    size_t room = fields_room(h);
+    if (!room || h->status < 100 || h->status > 599 || !http_value_fits(h->reason))
         return WT_EINVAL;
-    wt_buf_printf(out, "HTTP/1.1 %u ", h->status);
-    wt_buf_add_str(out, h->reason.len ? h->reason : wt_str_z(http_status_text(h->status)));
-    wt_buf_add_str(out, CRLF);
-    int r = put_fields(h, out);
-    if (r == 0)
-        put_framing(h, out);
-    return finish(out, before, r);
+    struct wt_str reason = h->reason.len ? h->reason : wt_str_z(http_status_text(h->status));
+    int r = wt_buf_reserve(out, room + reason.len + LINE_ROOM + FRAMING_ROOM);
+    if (r < 0)
+        return r;
+    char *p = put(out->ptr + out->len, WT_STR("HTTP/1.1 "));
+    p = put_decimal(p, h->status);
+    *p++ = ' ';
+    p = put(put(p, reason), CRLF);
+    p = put_framing(h, put_fields(h, p));
+    out->len = (size_t)(p - out->ptr);
+    return 0;
 }
 
 struct wt_str http_h1_continue(void)
@@ -152,22 +200,32 @@ size_t http_h1_chunk_line(uint64_t size, char out[HTTP_H1_CHUNK_LINE_MAX])
 int http_h1_write_chunk(struct wt_str data, struct wt_buf *out)
 {
     char line[HTTP_H1_CHUNK_LINE_MAX];
-    size_t before = out->len;
     if (!data.len)
         return 0;
-    wt_buf_add(out, line, http_h1_chunk_line(data.len, line));
+    size_t n = http_h1_chunk_line(data.len, line);
+    int r = wt_buf_reserve(out, n + data.len + 2);
+    if (r < 0)
+        return r;
+    wt_buf_add(out, line, n);
     wt_buf_add_str(out, data);
-    wt_buf_add_str(out, CRLF);
-    return finish(out, before, 0);
+    return wt_buf_add_str(out, CRLF);
 }
 
 int http_h1_write_last_chunk(const struct http_head *trailers, struct wt_buf *out)
 {
-    size_t before = out->len;
-    int r = 0;
-    wt_buf_add_str(out, WT_STR("0\r\n"));
-    for (uint32_t i = 0; trailers && r == 0 && i < trailers->n_fields; i++)
-        r = put_field(out, trailers->fields[i].name, trailers->fields[i].value);
-    wt_buf_add_str(out, CRLF);
-    return finish(out, before, r);
+    size_t room = 1 + LINE_ROOM;
+    for (uint32_t i = 0; trailers && i < trailers->n_fields; i++) {
+        const struct http_field *f = &trailers->fields[i];
+        if (!fits(f))
+            return WT_EINVAL;
+        room += f->name.len + f->value.len + 4;
+    }
+    int r = wt_buf_reserve(out, room);
+    if (r < 0)
+        return r;
+    char *p = put(out->ptr + out->len, WT_STR("0\r\n"));
+    for (uint32_t i = 0; trailers && i < trailers->n_fields; i++)
+        p = put_field(p, &trailers->fields[i]);
+    out->len = (size_t)(put(p, CRLF) - out->ptr);
+    return 0;
 }

@@ -12,20 +12,18 @@ void http_head_init(struct http_head *h, struct wt_arena *arena)
     h->cap_fields = HTTP_HEAD_INLINE_FIELDS;
 }
 
-struct http_field *http_head_push(struct http_head *h)
+bool http_head_grow(struct http_head *h)
 {
-    if (h->n_fields == h->cap_fields) {
-        uint32_t cap = h->cap_fields * 2;
-        if (cap > HTTP_HEAD_MAX_FIELDS)
-            return NULL;
-        struct http_field *more = wt_arena_alloc(h->arena, cap * sizeof *more);
-        if (!more)
-            return NULL;
-        memcpy(more, h->fields, h->n_fields * sizeof *more);
-        h->fields = more;
-        h->cap_fields = cap;
-    }
-    return &h->fields[h->n_fields++];
+    uint32_t cap = h->cap_fields * 2;
+    if (cap > HTTP_HEAD_MAX_FIELDS)
+        return false;
+    struct http_field *more = wt_arena_alloc(h->arena, cap * sizeof *more);
+    if (!more)
+        return false;
+    memcpy(more, h->fields, h->n_fields * sizeof *more);
+    h->fields = more;
+    h->cap_fields = cap;
+    return true;
 }
 
 int http_head_copy(struct http_head *to, const struct http_head *from, struct wt_arena *arena)
@@ -68,6 +66,11 @@ int http_head_clone(struct http_head *to, const struct http_head *from, struct w
     return 0;
 }
 
+static bool known(enum http_field_id id)
+{
+    return id != HTTP_FIELD_OTHER && (unsigned)id < HTTP_FIELD_COUNT;
+}
+
 static bool is_named(const struct http_field *f, enum http_field_id id, struct wt_str name)
 {
     return f->id == id && (id != HTTP_FIELD_OTHER || wt_str_eq_nocase(f->name, name));
@@ -76,6 +79,8 @@ static bool is_named(const struct http_field *f, enum http_field_id id, struct w
 static bool find(const struct http_head *h, enum http_field_id id, struct wt_str name,
                  struct wt_str *out)
 {
+    if (!(h->present & http_bit(id)))
+        return false;
     for (uint32_t i = 0; i < h->n_fields; i++)
         if (is_named(&h->fields[i], id, name)) {
             *out = h->fields[i].value;
@@ -86,7 +91,7 @@ static bool find(const struct http_head *h, enum http_field_id id, struct wt_str
 
 bool http_head_get(const struct http_head *h, enum http_field_id id, struct wt_str *out)
 {
-    return id != HTTP_FIELD_OTHER && find(h, id, WT_STR(""), out);
+    return known(id) && find(h, id, WT_STR(""), out);
 }
 
 bool http_head_get_name(const struct http_head *h, struct wt_str name, struct wt_str *out)
@@ -97,6 +102,8 @@ bool http_head_get_name(const struct http_head *h, struct wt_str name, struct wt
 const struct http_field *http_head_next(const struct http_head *h, enum http_field_id id,
                                         const struct http_field *prev)
 {
+    if (!(h->present & http_bit(id)))
+        return NULL;
     for (uint32_t i = prev ? (uint32_t)(prev - h->fields) + 1 : 0; i < h->n_fields; i++)
         if (h->fields[i].id == id)
             return &h->fields[i];
@@ -110,36 +117,42 @@ bool http_field_name_valid(struct wt_str name)
 
 bool http_field_value_valid(struct wt_str value)
 {
-    return http_all(value, HTTP_CLASS_VALUE);
+    return http_value_fits(value);
 }
 
 static int add(struct http_head *h, enum http_field_id id, struct wt_str name, struct wt_str value)
 {
-    if (!http_field_name_valid(name) || !http_field_value_valid(value))
+    if (!http_field_value_valid(value))
         return WT_EINVAL;
     if (h->n_fields >= HTTP_HEAD_MAX_FIELDS)
         return WT_ELIMIT;
-    struct http_field *f = http_head_push(h);
-    if (!f)
-        return WT_ENOMEM;
-    *f = (struct http_field){name, wt_str_trim(value), (uint8_t)id};
-    return 0;
+    return http_head_push(h, name, wt_str_trim(value), id) ? 0 : WT_ENOMEM;
+}
+
+static int add_name(struct http_head *h, struct wt_str name, struct wt_str value)
+{
+    return http_field_name_valid(name) ? add(h, http_field_lookup(name), name, value) : WT_EINVAL;
 }
 
 static unsigned drop(struct http_head *h, enum http_field_id id, struct wt_str name, uint32_t from)
 {
     uint32_t kept = from;
+    if (!(h->present & http_bit(id)))
+        return 0;
     for (uint32_t i = from; i < h->n_fields; i++)
         if (!is_named(&h->fields[i], id, name))
             h->fields[kept++] = h->fields[i];
     unsigned n = h->n_fields - kept;
     h->n_fields = kept;
+    if (from == 0 && id != HTTP_FIELD_OTHER)
+        h->present &= ~http_bit(id);
     return n;
 }
 
 static int set(struct http_head *h, enum http_field_id id, struct wt_str name, struct wt_str value)
 {
-    for (uint32_t i = 0; i < h->n_fields; i++) {
+    uint32_t n = h->present & http_bit(id) ? h->n_fields : 0;
+    for (uint32_t i = 0; i < n; i++) {
         struct http_field *f = &h->fields[i];
         if (!is_named(f, id, name))
             continue;
@@ -149,12 +162,12 @@ static int set(struct http_head *h, enum http_field_id id, struct wt_str name, s
         drop(h, id, name, i + 1);
         return 0;
     }
-    return add(h, id, name, value);
+    return id == HTTP_FIELD_OTHER ? add_name(h, name, value) : add(h, id, name, value);
 }
 
 int http_head_add(struct http_head *h, struct wt_str name, struct wt_str value)
 {
-    return add(h, http_field_lookup(name), name, value);
+    return add_name(h, name, value);
 }
 
 int http_head_set(struct http_head *h, struct wt_str name, struct wt_str value)
@@ -164,17 +177,17 @@ int http_head_set(struct http_head *h, struct wt_str name, struct wt_str value)
 
 int http_head_add_id(struct http_head *h, enum http_field_id id, struct wt_str value)
 {
-    return add(h, id, http_field_name(id), value);
+    return known(id) ? add(h, id, http_field_name(id), value) : WT_EINVAL;
 }
 
 int http_head_set_id(struct http_head *h, enum http_field_id id, struct wt_str value)
 {
-    return set(h, id, http_field_name(id), value);
+    return known(id) ? set(h, id, http_field_name(id), value) : WT_EINVAL;
 }
 
 unsigned http_head_remove(struct http_head *h, enum http_field_id id)
 {
-    return id == HTTP_FIELD_OTHER ? 0 : drop(h, id, WT_STR(""), 0);
+    return known(id) ? drop(h, id, WT_STR(""), 0) : 0;
 }
 
 unsigned http_head_remove_name(struct http_head *h, struct wt_str name)

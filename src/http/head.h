@@ -22,6 +22,7 @@ enum http_field_id {
 #undef HTTP_FIELD
     HTTP_FIELD_COUNT
 };
+_Static_assert(HTTP_FIELD_COUNT <= 64, "http_head.present has a bit for each");
 
 enum http_method {
     HTTP_METHOD_OTHER,
@@ -74,6 +75,10 @@ struct http_head {
     bool expect_continue; /* the client waits for 100 */
     bool upgrade;         /* Connection: upgrade with an Upgrade field; in a response: status 101 */
     bool has_te_trailers; /* the client takes trailers */
+
+    /* Bit `id` is clear only when no field has that id: what is absent costs nothing to look for.
+     * Who changes fields[] by hand adds bits; a bit too many is harmless. */
+    uint64_t present;
 
     struct http_field *fields;
     uint32_t n_fields, cap_fields;

@@ -63,8 +63,8 @@ static int write_all(struct io_sys *sys, int fd, struct wt_str bytes)
     return 0;
 }
 
-/* fsync is never tried again: after its first failure the kernel may have dropped the pages and would report
- * success (Rebello et al., "Can Applications Recover from fsync Failures?", 2020). */
+/* fsync is never tried again: after its first failure the kernel may have dropped the pages and
+ * would report success (Rebello et al., "Can Applications Recover from fsync Failures?", 2020). */
 static int write_new(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode)
 {
     int fd = sys->open(sys, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);

@@ -1,4 +1,5 @@
-/* Whole files, through the system table: what Watari keeps on disk is small and replaced as a whole.
+/* Whole files, through the system table: what Watari keeps on disk is small and replaced as a
+ * whole.
  *
  * Both calls block; on a loop run them under io_offload().
  */
@@ -8,13 +9,14 @@
 #include "base/buf.h"
 #include "io/sys.h"
 
-/* Appends all of the file to `out` (whose cap bounds it too); WT_ELIMIT beyond `max_bytes`. On an error `out`
- * is as long as it was. */
+/* Appends all of the file to `out` (whose cap bounds it too); WT_ELIMIT beyond `max_bytes`. On an
+ * error `out` is as long as it was. */
 int io_file_read(struct io_sys *sys, const char *path, size_t max_bytes, struct wt_buf *out,
                  struct wt_err *err) WT_NODISCARD;
 
-/* Replaces the file at once and for good: after success it survives a power cut, after a failure or a crash the
- * old content (or no file) is there, never a mixture. Writes "<path>.new" beside it: one writer at a time. */
+/* Replaces the file at once and for good: after success it survives a power cut, after a failure or
+ * a crash the old content (or no file) is there, never a mixture. Writes "<path>.new" beside it:
+ * one writer at a time. */
 int io_file_write(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
                   struct wt_err *err) WT_NODISCARD;
 

@@ -1,5 +1,6 @@
-/* Descriptors over a unix socket. A stream socket may merge a note without a descriptor with one that has one, so
- * each note carries its length, and the descriptor travels with the first byte of that length. */
+/* Descriptors over a unix socket. A stream socket may merge a note without a descriptor with one
+ * that has one, so each note carries its length, and the descriptor travels with the first byte of
+ * that length. */
 #include "io/process.h"
 
 #include <errno.h>

@@ -26,7 +26,8 @@ int io_process_start_ticks(pid_t pid, uint64_t *out)
     close(fd);
     if (n <= 0)
         return WT_ENOENT;
-    /* The name in parentheses may hold anything, parentheses too: count fields from the last one on. */
+    /* The name in parentheses may hold anything, parentheses too: count fields from the last one
+     * on. */
     const char *name_end = memrchr(text, ')', (size_t)n);
     if (!name_end || name_end + 2 >= text + n)
         return WT_EIO;
@@ -68,7 +69,6 @@ int io_process_adopt(struct io_process_id id, struct io_process *out, struct wt_
 }
 
 /* ---- start ---- */
-
 
 static bool same_name(const char *a, const char *b)
 {
@@ -140,7 +140,8 @@ static int become(const struct io_process_spec *spec)
     return 0;
 }
 
-/* Between fork and exec in a process that may have threads: system calls only, no allocation, no locks. */
+/* Between fork and exec in a process that may have threads: system calls only, no allocation, no
+ * locks. */
 static _Noreturn void child(const struct io_process_spec *spec, char **env, int report)
 {
     sigset_t none;

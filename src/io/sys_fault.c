@@ -9,19 +9,36 @@ static const char *const names[] = {
 #define X(name) [IO_CALL_##name] = #name,
     IO_CALLS(X)
 #undef X
-    [IO_CALL_ANY] = "any",
+        [IO_CALL_ANY] = "any",
 };
 
-/* What hurts most among what the manual pages list: none of these goes away by trying again at once. */
+/* What hurts most among what the manual pages list: none of these goes away by trying again at
+ * once. */
 static const int errors[] = {
-    [IO_CALL_random] = ENOSYS,      [IO_CALL_socket] = EMFILE,        [IO_CALL_bind] = EADDRINUSE,
-    [IO_CALL_listen] = EADDRINUSE,  [IO_CALL_accept] = EMFILE,        [IO_CALL_connect] = ECONNREFUSED,
-    [IO_CALL_setsockopt] = EINVAL,  [IO_CALL_socket_error] = ETIMEDOUT, [IO_CALL_sockname] = ENOBUFS,
-    [IO_CALL_shutdown] = ENOTCONN,  [IO_CALL_recv] = ECONNRESET,      [IO_CALL_send] = EPIPE,
-    [IO_CALL_sendv] = ECONNRESET,   [IO_CALL_close] = EIO,            [IO_CALL_poll_open] = EMFILE,
-    [IO_CALL_poll_add] = ENOSPC,    [IO_CALL_poll_add_shared] = ENOSPC, [IO_CALL_poll_remove] = ENOENT,
-    [IO_CALL_poll_wait] = EINTR,    [IO_CALL_open] = EACCES,          [IO_CALL_read] = EIO,
-    [IO_CALL_write] = ENOSPC,       [IO_CALL_fsync] = EIO,            [IO_CALL_rename] = ENOSPC,
+    [IO_CALL_random] = ENOSYS,
+    [IO_CALL_socket] = EMFILE,
+    [IO_CALL_bind] = EADDRINUSE,
+    [IO_CALL_listen] = EADDRINUSE,
+    [IO_CALL_accept] = EMFILE,
+    [IO_CALL_connect] = ECONNREFUSED,
+    [IO_CALL_setsockopt] = EINVAL,
+    [IO_CALL_socket_error] = ETIMEDOUT,
+    [IO_CALL_sockname] = ENOBUFS,
+    [IO_CALL_shutdown] = ENOTCONN,
+    [IO_CALL_recv] = ECONNRESET,
+    [IO_CALL_send] = EPIPE,
+    [IO_CALL_sendv] = ECONNRESET,
+    [IO_CALL_close] = EIO,
+    [IO_CALL_poll_open] = EMFILE,
+    [IO_CALL_poll_add] = ENOSPC,
+    [IO_CALL_poll_add_shared] = ENOSPC,
+    [IO_CALL_poll_remove] = ENOENT,
+    [IO_CALL_poll_wait] = EINTR,
+    [IO_CALL_open] = EACCES,
+    [IO_CALL_read] = EIO,
+    [IO_CALL_write] = ENOSPC,
+    [IO_CALL_fsync] = EIO,
+    [IO_CALL_rename] = ENOSPC,
     [IO_CALL_unlink] = EROFS,
 };
 
@@ -65,42 +82,49 @@ static int64_t fault_wall_ms(struct io_sys *sys)
 }
 
 /* One wrapper a call: count, fail or pass on. */
-#define WRAP(type, name, params, args)                                                                                 \
-    static type fault_##name params                                                                                    \
-    {                                                                                                                  \
-        int bad = strike(sys, IO_CALL_##name);                                                                         \
-        struct io_sys *under = UNDER(sys);                                                                             \
-        return bad < 0 ? bad : under->name args;                                                                       \
+#define WRAP(type, name, params, args)                                                             \
+    static type fault_##name params                                                                \
+    {                                                                                              \
+        int bad = strike(sys, IO_CALL_##name);                                                     \
+        struct io_sys *under = UNDER(sys);                                                         \
+        return bad < 0 ? bad : under->name args;                                                   \
     }
 
 WRAP(int, random, (struct io_sys * sys, void *out, size_t n), (under, out, n))
 WRAP(int, socket, (struct io_sys * sys, int domain, int type), (under, domain, type))
-WRAP(int, bind, (struct io_sys * sys, int fd, const struct sockaddr *a, socklen_t n), (under, fd, a, n))
+WRAP(int, bind, (struct io_sys * sys, int fd, const struct sockaddr *a, socklen_t n),
+     (under, fd, a, n))
 WRAP(int, listen, (struct io_sys * sys, int fd, int backlog), (under, fd, backlog))
 WRAP(int, accept, (struct io_sys * sys, int fd, struct sockaddr_storage *out), (under, fd, out))
-WRAP(int, connect, (struct io_sys * sys, int fd, const struct sockaddr *a, socklen_t n), (under, fd, a, n))
+WRAP(int, connect, (struct io_sys * sys, int fd, const struct sockaddr *a, socklen_t n),
+     (under, fd, a, n))
 WRAP(int, setsockopt, (struct io_sys * sys, int fd, int level, int name, int value),
      (under, fd, level, name, value))
 WRAP(int, socket_error, (struct io_sys * sys, int fd), (under, fd))
 WRAP(int, sockname, (struct io_sys * sys, int fd, struct sockaddr_storage *out), (under, fd, out))
 WRAP(int, shutdown, (struct io_sys * sys, int fd, int how), (under, fd, how))
 WRAP(ssize_t, recv, (struct io_sys * sys, int fd, void *out, size_t n, int flags),
-     (under, fd, out, cut(sys, n), flags))
-WRAP(ssize_t, send, (struct io_sys * sys, int fd, const void *ptr, size_t n), (under, fd, ptr, cut(sys, n)))
+     (under, fd, out, n, flags))
+WRAP(ssize_t, send, (struct io_sys * sys, int fd, const void *ptr, size_t n),
+     (under, fd, ptr, cut(sys, n)))
 WRAP(int, poll_open, (struct io_sys * sys), (under))
 WRAP(int, poll_add, (struct io_sys * sys, int p, int fd, void *data), (under, p, fd, data))
 WRAP(int, poll_add_shared, (struct io_sys * sys, int p, int fd, void *data), (under, p, fd, data))
 WRAP(int, poll_remove, (struct io_sys * sys, int p, int fd), (under, p, fd))
 WRAP(int, poll_wait, (struct io_sys * sys, int p, struct io_ready *out, int n, int64_t ms),
      (under, p, out, n, ms))
-WRAP(int, open, (struct io_sys * sys, const char *path, int flags, mode_t mode), (under, path, flags, mode))
-WRAP(ssize_t, read, (struct io_sys * sys, int fd, void *out, size_t n), (under, fd, out, cut(sys, n)))
-WRAP(ssize_t, write, (struct io_sys * sys, int fd, const void *ptr, size_t n), (under, fd, ptr, cut(sys, n)))
+WRAP(int, open, (struct io_sys * sys, const char *path, int flags, mode_t mode),
+     (under, path, flags, mode))
+WRAP(ssize_t, read, (struct io_sys * sys, int fd, void *out, size_t n),
+     (under, fd, out, cut(sys, n)))
+WRAP(ssize_t, write, (struct io_sys * sys, int fd, const void *ptr, size_t n),
+     (under, fd, ptr, cut(sys, n)))
 WRAP(int, fsync, (struct io_sys * sys, int fd), (under, fd))
 WRAP(int, rename, (struct io_sys * sys, const char *from, const char *to), (under, from, to))
 WRAP(int, unlink, (struct io_sys * sys, const char *path), (under, path))
 
-/* The descriptor is gone whatever close() says (Linux), or the test would see a leak that is none. */
+/* The descriptor is gone whatever close() says (Linux), or the test would see a leak that is none.
+ */
 static int fault_close(struct io_sys *sys, int fd)
 {
     int bad = strike(sys, IO_CALL_close);

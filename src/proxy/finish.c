@@ -88,7 +88,6 @@ static void fill_way(const struct proxy_trip *t, struct proxy_log_entry *e)
 static void write_line(struct proxy_trip *t, int64_t now)
 {
     struct proxy_worker *w = t->worker;
-    char remote[IO_ADDR_TEXT];
     struct proxy_log_entry e = {
         .start_wall_ms = io_wall_ms() - (now - t->client->start_ns) / 1000000,
         .duration_us = (now - t->client->start_ns) / 1000,
@@ -109,7 +108,7 @@ static void write_line(struct proxy_trip *t, int64_t now)
         e.response_duration_us = (t->first_byte_ns - t->client->start_ns) / 1000;
         e.upstream_time_us = (t->first_byte_ns - t->try_start_ns) / 1000;
     }
-    e.remote_address = wt_str_z(io_addr_format(t->client->peer, remote));
+    e.remote_address = t->client->peer_text;
     fill_request(t, &e);
     fill_way(t, &e);
     char *room = proxy_log_room(w->shared->logger, &w->log, PROXY_LOG_LINE_BYTES);

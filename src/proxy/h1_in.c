@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+enum { PEER_TEXT = INET6_ADDRSTRLEN + 8 };
+
 struct h1_in {
     struct io_stream stream;
     struct io_timer timer;
@@ -16,8 +18,9 @@ struct h1_in {
     struct proxy_worker *worker;
     struct proxy_listener *listener; /* a reference */
     uint64_t id;
-    struct sockaddr_in6 peer; /* an IPv4 one fits */
     bool served_any;
+    uint8_t peer_len;
+    char peer[PEER_TEXT]; /* written once: every log line and X-Forwarded-For need it */
 };
 
 /* One request under way, on the fiber's stack. */
@@ -294,13 +297,23 @@ static void close_gently(struct exchange *x)
     }
 }
 
+/* "10.0.0.1" of "10.0.0.1:1234", "::1" of "[::1]:1234" */
+static struct wt_str host_of(struct wt_str peer)
+{
+    while (peer.len && peer.ptr[peer.len - 1] != ':')
+        peer.len--;
+    peer.len -= peer.len > 0;
+    return peer.len && peer.ptr[0] == '[' ? wt_str_sub(peer, 1, peer.len - 1) : peer;
+}
+
 static int one_request(struct exchange *x)
 {
     struct h1_in *c = x->conn;
     struct proxy_client client = {
         .worker = c->worker,
         .listener = c->listener,
-        .peer = (const union io_addr *)(const void *)&c->peer,
+        .peer_text = wt_str(c->peer, c->peer_len),
+        .peer_host = host_of(wt_str(c->peer, c->peer_len)),
         .connection_id = c->id,
         .start_ns = io_now_ns(),
     };
@@ -411,7 +424,8 @@ void proxy_h1_in_start(struct proxy_worker *w, struct proxy_listener *listener, 
     c->worker = w;
     c->listener = proxy_listener_ref(listener);
     c->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
-    memcpy(&c->peer, peer, sizeof c->peer);
+    char text[IO_ADDR_TEXT];
+    c->peer_len = (uint8_t)snprintf(c->peer, sizeof c->peer, "%s", io_addr_format(peer, text));
     io_timer_init(&c->timer, idle_timeout);
     wt_list_init(&c->node);
     wt_list_add_tail(&w->conns, &c->node);

@@ -1,9 +1,125 @@
+/* Listening sockets. Under a supervisor they are its own (cli/sockets.h says what is exchanged): it keeps them open while one
+ * proxy process follows another, so that no connection meets a closed port. */
+#include "base/log.h"
+#include "io/process.h"
 #include "proxy/internal.h"
 
-enum { BACKLOG = 4096 };
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096, ASK_MS = 2000, LOOK_MS = 500 };
+
+static int connect_supervisor(struct proxy *p, struct io_stream *s)
+{
+    union io_addr addr;
+    io_stream_init(s);
+    int r = io_addr_parse(wt_str_z(p->options->supervisor), 0, &addr, NULL);
+    return r < 0 ? r : io_connect(s, &addr, io_now_ms() + ASK_MS);
+}
+
+/* The descriptor; WT_EAGAIN when there is no supervisor to ask; or what it said. */
+static int ask(struct proxy *p, const char *address, struct wt_err *err)
+{
+    struct io_stream s;
+    char note[IO_NOTE_BYTES];
+    int fd = -1, n = snprintf(note, sizeof note, "listen %s", address);
+    int64_t deadline_ms = io_now_ms() + ASK_MS;
+    ssize_t r = connect_supervisor(p, &s);
+    if (r == 0)
+        r = io_send_fd(&s, -1, wt_str(note, (size_t)n), deadline_ms);
+    if (r == 0)
+        r = io_recv_fd(&s, &fd, note, sizeof note, deadline_ms);
+    io_stream_close(&s);
+    if (r < 0) {
+        wt_log(WT_LOG_WARN, "the supervisor does not answer (%s): opening %s here", wt_code_text((int)r),
+               address);
+        return WT_EAGAIN;
+    }
+    struct wt_str answer = wt_str(note, (size_t)r);
+    if (fd >= 0 && wt_str_eq(answer, WT_STR("ok"))) {
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (wt_str_starts(answer, WT_STR("error ")))
+        answer = wt_str_sub(answer, 6, answer.len);
+    return wt_fail(err, WT_EIO, "%.*s", WT_ARG(answer));
+}
 
 int proxy_listen(void *proxy, const union io_addr *addr, struct wt_err *err)
 {
     struct proxy *p = proxy;
-    return io_listen(p->sys, addr, BACKLOG, err);
+    char text[IO_ADDR_TEXT];
+    int fd = p->options->supervisor ? ask(p, io_addr_format(addr, text), err) : WT_EAGAIN;
+    return fd == WT_EAGAIN ? io_listen(p->sys, addr, BACKLOG, err) : fd;
+}
+
+/* ---- the link: gives a new supervisor the sockets that the old one left with us ---- */
+
+static int offer(struct proxy *p, struct io_stream *s)
+{
+    char note[IO_NOTE_BYTES];
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < p->config->n_listeners; i++) {
+        const struct proxy_listener *l = p->config->listeners[i];
+        int n = snprintf(note, sizeof note, "have %s", l->text);
+        r = io_send_fd(s, l->fd, wt_str(note, (size_t)n), io_now_ms() + ASK_MS);
+    }
+    return r;
+}
+
+static bool all_run(const struct proxy *p)
+{
+    for (unsigned i = 0; i < p->shared.n_workers; i++)
+        if (proxy_worker_version(&p->workers[i]) != p->config->version)
+            return false;
+    return true;
+}
+
+/* What is in no config any more may be closed there, once no worker accepts from it. */
+static int keep(struct proxy *p, struct io_stream *s)
+{
+    struct wt_buf note = wt_buf_make(IO_NOTE_BYTES);
+    wt_buf_add_str(&note, WT_STR("keep"));
+    for (uint32_t i = 0; i < p->config->n_listeners; i++)
+        wt_buf_printf(&note, " %s", p->config->listeners[i]->text);
+    int r = wt_buf_error(&note) ? 0 : io_send_fd(s, -1, wt_buf_str(&note), io_now_ms() + ASK_MS);
+    wt_buf_done(&note);
+    return r;
+}
+
+static int follow(struct proxy *p, struct io_stream *s)
+{
+    uint64_t told = UINT64_MAX;
+    for (;;) {
+        if (told != p->config->version && all_run(p)) {
+            int r = keep(p, s);
+            if (r < 0)
+                return r;
+            told = p->config->version;
+        }
+        int r = io_wait(s, IO_IN, io_now_ms() + LOOK_MS);
+        if (r != WT_ETIMEOUT)
+            return r < 0 ? r : WT_EOF; /* it says nothing on this connection: this is its end */
+    }
+}
+
+static void link_flow(void *arg)
+{
+    struct proxy *p = arg;
+    while (!io_canceled()) {
+        struct io_stream s;
+        if (connect_supervisor(p, &s) == 0 && offer(p, &s) == 0)
+            follow(p, &s);
+        io_stream_close(&s);
+        if (io_sleep_until(io_now_ms() + LOOK_MS / 2) < 0)
+            return;
+    }
+}
+
+int proxy_listen_link(struct proxy *p)
+{
+    return p->options->supervisor ? io_spawn(IO_STACK_FLOW, link_flow, p, NULL) : 0;
 }

@@ -15,6 +15,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+enum { SETTLE_MS = 2000 };
+
 /* ---- how many workers ---- */
 
 /* "max 100000" or "150000 100000" (cgroup v2); -1 without a limit. */
@@ -90,7 +92,7 @@ static void forget_lives(struct proxy *p)
     }
 }
 
-int proxy_publish(struct proxy *p, struct wt_err *err)
+static int publish(struct proxy *p, struct wt_err *err)
 {
     struct proxy_build build = {
         .n_workers = p->shared.n_workers,
@@ -117,6 +119,39 @@ int proxy_publish(struct proxy *p, struct wt_err *err)
     proxy_discover_follow(p->discover);
     proxy_probes_follow(p->probes);
     return 0;
+}
+
+static void begin_publish(struct proxy *p)
+{
+    while (p->publishing)
+        io_cond_wait(&p->published, IO_NEVER);
+    p->publishing = true;
+}
+
+static void end_publish(struct proxy *p)
+{
+    p->publishing = false;
+    io_cond_broadcast(&p->published);
+}
+
+int proxy_publish(struct proxy *p, struct wt_err *err)
+{
+    begin_publish(p);
+    int r = publish(p, err);
+    end_publish(p);
+    return r;
+}
+
+int proxy_publish_delta(struct proxy *p, struct wt_str store, const json_t *delta, bool *out_applied,
+                        struct wt_err *err)
+{
+    begin_publish(p);
+    int r = model_snapshot_apply(p->snapshot, store, delta, err);
+    *out_applied = r == 0;
+    if (r == 0)
+        r = publish(p, err);
+    end_publish(p);
+    return r;
 }
 
 /* ---- news from workers ---- */
@@ -316,12 +351,16 @@ static int start(struct proxy *p, struct wt_err *err)
     if (!p->discover || !p->probes)
         return wt_fail(err, WT_ENOMEM, "out of memory");
     r = proxy_publish(p, err);
+    /* A first answer takes a moment; without it the first requests would find no hosts. */
+    proxy_discover_settle(p->discover, io_now_ms() + SETTLE_MS);
     if (r == 0)
         r = start_workers(p, err);
     if (r == 0 && p->options->admin)
         r = proxy_admin_start(p, err);
     if (r == 0 && p->options->control_socket)
         r = proxy_sync_start(p, err);
+    if (r == 0)
+        r = proxy_listen_link(p);
     if (r == 0)
         print_listeners(p);
     return r;
@@ -393,6 +432,7 @@ static int init(struct proxy *p, const struct proxy_options *options, struct wt_
     wt_hex(boot, sizeof boot, p->boot);
     p->start_wall_ms = p->sys->wall_ms(p->sys);
     io_cond_init(&p->news);
+    io_cond_init(&p->published);
     p->workers = wt_calloc(p->shared.n_workers, sizeof *p->workers);
     p->shared.stats = proxy_stats_new(p->shared.n_workers);
     if (!p->workers || !p->shared.stats)

@@ -15,7 +15,7 @@ struct proxy_options {
     bool log_json;
     unsigned workers;           /* 0: the CPUs the process may use */
     int64_t drain_ms;           /* after SIGTERM */
-    int supervisor_fd;          /* a unix socket that hands out listening sockets, or -1 */
+    const char *supervisor;     /* unix socket that hands out listening sockets; NULL: opened here */
     struct model_snapshot *fixed; /* served as it is, without control (taken over); or NULL */
     bool quiet;                 /* does not print the addresses it listens on */
 };

@@ -4,9 +4,8 @@
 
 #include "base/mem.h"
 
-#include <stdio.h>
 
-enum { YIELD_BYTES = 256 << 10, COOKIE_DAYS_30_S = 30 * 86400 };
+enum { YIELD_BYTES = 256 << 10 };
 
 /* ---- requests ---- */
 
@@ -108,10 +107,13 @@ static int add_cookie(struct proxy_trip *t, struct http_head *response)
         return 0;
     char value[MODEL_IDENTITY_TEXT + 1];
     model_identity_format(&t->worker->shared->keys, &t->share.identity, value);
-    int n = snprintf(t->cookie, sizeof t->cookie,
-                     MODEL_IDENTITY_COOKIE "=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax", value,
-                     COOKIE_DAYS_30_S);
-    int r = http_head_add_id(response, HTTP_FIELD_SET_COOKIE, wt_str(t->cookie, (size_t)n));
+    static const char name[] = MODEL_IDENTITY_COOKIE "=";
+    static const char traits[] = "; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax"; /* 30 days */
+    char *at = mempcpy(t->cookie, name, sizeof name - 1);
+    at = mempcpy(at, value, MODEL_IDENTITY_TEXT);
+    at = mempcpy(at, traits, sizeof traits - 1);
+    int r = http_head_add_id(response, HTTP_FIELD_SET_COOKIE,
+                             wt_str(t->cookie, (size_t)(at - t->cookie)));
     struct wt_str cache;
     if (r == 0 && store == HTTP_STORE_HEURISTIC &&
         !http_head_get(response, HTTP_FIELD_CACHE_CONTROL, &cache))

@@ -82,7 +82,7 @@ static int prepare(struct proxy_trip *t)
     http_head_remove(h, HTTP_FIELD_EXPECT); /* we say 100 ourselves, when we read */
     http_head_remove(h, HTTP_FIELD_UPGRADE);
     http_strip_forwarding(h);
-    r = http_forwarded_add(h, wt_str_z(t->client_text), WT_STR("http"));
+    r = http_forwarded_add(h, t->client->peer_host, WT_STR("http"));
     if (r == 0)
         r = set_request_id(t, h);
     if (r == 0)
@@ -113,7 +113,7 @@ static void decide_side(struct proxy_trip *t)
         alive[s] = target->sides[s] && proxy_backend_healthy(target->sides[s]) > 0;
     proxy_secret_bytes(t->worker, random, sizeof random);
     proxy_share_decide(target->migration, &t->worker->shared->keys, t->in->request,
-                       wt_str_z(t->client_text), random, alive, &t->share);
+                       t->client->peer_host, random, alive, &t->share);
     t->shared = true;
     t->side = t->share.side;
 }
@@ -183,7 +183,6 @@ static void init(struct proxy_trip *t, const struct proxy_client *client, struct
     t->arena = arena;
     t->pin = proxy_pin_take(w);
     t->listener_stats = proxy_stats_listener(client->listener->stats, w->id);
-    io_addr_format_host(client->peer, t->client_text);
 }
 
 enum proxy_served proxy_serve(const struct proxy_client *client, struct proxy_inbound *in,

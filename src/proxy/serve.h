@@ -9,7 +9,8 @@
 struct proxy_client {
     struct proxy_worker *worker;
     struct proxy_listener *listener;
-    const union io_addr *peer;
+    struct wt_str peer_text; /* "10.0.0.1:1234", "[::1]:1234" */
+    struct wt_str peer_host; /* the address of it alone */
     uint64_t connection_id;
     int64_t start_ns; /* the request's first byte */
 };

@@ -96,7 +96,7 @@ static void set_guard(struct proxy_migration *m, const struct model_migration_sp
     };
     m->slower_than_ms = g ? g->slower_than_ms : 0;
     m->may_go_back = spec->state == MODEL_STATE_SHARED || spec->allow_data_loss;
-    m->rolls_back = m->may_go_back && !(g && g->on_trip == MODEL_TRIP_PAUSE);
+    m->rolls_back = m->may_go_back && !m->old_retired && !(g && g->on_trip == MODEL_TRIP_PAUSE);
 }
 
 static int set_status(struct proxy_migration *m, const struct model_migration_status *s,
@@ -109,8 +109,10 @@ static int set_status(struct proxy_migration *m, const struct model_migration_st
     m->step = s->step;
     m->weight = s->weight;
     m->table_version = s->table_version;
+    /* A completed one goes on for a route that still names the old side: its users have moved. */
     m->engaged = s->phase != MODEL_PHASE_UNSET && s->phase != MODEL_PHASE_PENDING &&
-                 s->phase != MODEL_PHASE_COMPLETED;
+                 (s->phase != MODEL_PHASE_COMPLETED || s->weight > 0);
+    m->old_retired = s->phase == MODEL_PHASE_COMPLETED && s->weight >= 100;
     if (s->table && s->table->bits.len)
         return model_slots_decode(m->slots, s->table->bits, &n, err);
     return model_slots_set_share(m->slots, m->weight, m->slot_key, err) < 0 ? WT_EINVAL : 0;
@@ -254,7 +256,7 @@ bool proxy_share_observe(const struct proxy_migration *m, unsigned worker, const
     struct proxy_live *live = m->live;
     enum health_side side = share->side == PROXY_SIDE_NEW ? HEALTH_NEW : HEALTH_OLD;
     /* A request that was picked under an older step must not count in this one. */
-    if (!live || live->epoch != m->epoch || live->step != m->step)
+    if (!live || m->old_retired || live->epoch != m->epoch || live->step != m->step)
         return false;
     if (!health_guard_observe(live->guard, worker, side, share->slot, bad, now_ms))
         return false;

@@ -41,7 +41,7 @@ struct proxy_trip {
     bool local;        /* the answer is ours */
     bool gone;         /* the client went away */
     bool broken;       /* the answer was cut off */
-    char client_text[IO_ADDR_TEXT], request_id[HTTP_UUID_LEN + 1];
+    char request_id[HTTP_UUID_LEN + 1];
     char traceparent[HTTP_TRACEPARENT_LEN + 1], cookie[160];
     struct wt_str location;
 };

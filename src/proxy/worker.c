@@ -121,15 +121,17 @@ static void adopt(struct io_task *task)
     struct proxy_pin *old = w->pin;
     w->pin = t->pin;
     wt_free(t);
-    proxy_count_set(&w->stats->snapshot_version, w->pin->config->version);
     sweep_retired(w, old->config);
     proxy_accept_follow(w);
     wt_list_add_tail(&w->older, &old->node);
+    count_older(w);
+    /* Who reads the new version must not read a count from before it. */
+    atomic_thread_fence(memory_order_release);
+    proxy_count_set(&w->stats->snapshot_version, w->pin->config->version);
     if (old->in_flight == 0) {
         pin_end(w, old);
         return;
     }
-    count_older(w);
     if (w->shared->acknowledge)
         w->shared->acknowledge(w->shared->ctx, w->id);
 }

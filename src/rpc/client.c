@@ -74,8 +74,8 @@ static int read_head(struct call *c, struct wt_buf *keep)
         http_head_init(&c->head, &c->arena);
         int r = WT_EAGAIN;
         if (c->in.len > seen)
-            r = http_h1_parse_response(wt_buf_str(&c->in), seen, c->method,
-                                       &http_h1_default_limits, &c->head, &used, &fault);
+            r = http_h1_parse_response(wt_buf_str(&c->in), seen, c->method, &http_h1_default_limits,
+                                       &c->head, &used, &fault);
         if (r == WT_EAGAIN) {
             seen = c->in.len;
             r = rpc_read_more(&c->stream, &c->in, c->deadline_ms);

@@ -1,4 +1,5 @@
-/* A small HTTP/1.1 client over io: one connection a call, for our own APIs and for health probes. */
+/* A small HTTP/1.1 client over io: one connection a call, for our own APIs and for health probes.
+ */
 #ifndef RPC_CLIENT_H
 #define RPC_CLIENT_H
 
@@ -11,7 +12,7 @@ struct rpc_call {
     struct wt_str host;   /* the Host field */
     struct wt_str content_type;
     struct wt_str body;
-    struct wt_str bearer; /* a token, or empty */
+    struct wt_str bearer;  /* a token, or empty */
     size_t max_body_bytes; /* of the answer; 0: 8 MiB */
 };
 
@@ -24,8 +25,8 @@ struct rpc_answer {
 int rpc_call(const union io_addr *addr, const struct rpc_call *call, int64_t deadline_ms,
              struct rpc_answer *out, struct wt_err *err) WT_NODISCARD;
 
-/* As rpc_call, but gives each piece of a 2xx body to `on_bytes` as it arrives; a negative result of it ends the
- * call with that code. Other statuses end in *out as with rpc_call. */
+/* As rpc_call, but gives each piece of a 2xx body to `on_bytes` as it arrives; a negative result of
+ * it ends the call with that code. Other statuses end in *out as with rpc_call. */
 int rpc_stream(const union io_addr *addr, const struct rpc_call *call, int64_t deadline_ms,
                int (*on_bytes)(void *ctx, struct wt_str bytes), void *ctx, struct rpc_answer *out,
                struct wt_err *err) WT_NODISCARD;

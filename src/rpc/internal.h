@@ -15,8 +15,9 @@ enum {
 /* Reads at least one byte to the end of `in`; as io_read(), and WT_ELIMIT or WT_ENOMEM. */
 int rpc_read_more(struct io_stream *s, struct wt_buf *in, int64_t deadline_ms);
 
-/* Reads a body to its end. `in` holds what came behind the head, and in the end what came behind the body. Each
- * piece goes to `take`, whose negative result ends it. A truncated body is WT_EPROTO. */
+/* Reads a body to its end. `in` holds what came behind the head, and in the end what came behind
+ * the body. Each piece goes to `take`, whose negative result ends it. A truncated body is
+ * WT_EPROTO. */
 int rpc_read_body(struct io_stream *s, struct http_h1_body *body, struct wt_buf *in,
                   int64_t deadline_ms, int (*take)(void *ctx, struct wt_str bytes), void *ctx);
 

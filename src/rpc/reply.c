@@ -40,7 +40,8 @@ static int write_head(struct rpc_reply *r, unsigned status, struct wt_str conten
     struct http_head *h = &r->head;
     h->status = (uint16_t)status;
     h->reason = wt_str_z(http_status_text(status));
-    int e = http_head_set_id(h, HTTP_FIELD_DATE, wt_str_z(wt_time_format_http(io_wall_ms() / 1000, date)));
+    int e = http_head_set_id(h, HTTP_FIELD_DATE,
+                             wt_str_z(wt_time_format_http(io_wall_ms() / 1000, date)));
     if (e == 0 && content_type.len)
         e = http_head_set_id(h, HTTP_FIELD_CONTENT_TYPE, content_type);
     return e < 0 ? e : http_h1_write_response(h, out);
@@ -52,7 +53,8 @@ static int sent(struct rpc_reply *r, int e, enum rpc_reply_state next)
     return e;
 }
 
-int rpc_reply_send(struct rpc_reply *r, unsigned status, struct wt_str content_type, struct wt_str body)
+int rpc_reply_send(struct rpc_reply *r, unsigned status, struct wt_str content_type,
+                   struct wt_str body)
 {
     if (r->state != RPC_REPLY_NONE)
         return WT_EINVAL;

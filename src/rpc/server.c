@@ -9,8 +9,9 @@
 #include <sys/socket.h>
 
 enum {
-    IDLE_MS = 75000,  /* between requests */
-    HEAD_MS = 10000,  /* from a head's first byte to its last: slow senders hold a connection no longer */
+    IDLE_MS = 75000, /* between requests */
+    HEAD_MS =
+        10000, /* from a head's first byte to its last: slow senders hold a connection no longer */
     BODY_MS = 60000,
     LINGER_MS = 1000, /* after a refusal, for what the client still sends */
     LINGER_BYTES = 256 << 10,
@@ -143,7 +144,8 @@ static bool next_request(struct conn *c)
 
 /* ---- connections ---- */
 
-/* Closing with unread bytes resets the connection, and the reset may overtake the answer (RFC 9112 §9.6). */
+/* Closing with unread bytes resets the connection, and the reset may overtake the answer (RFC 9112
+ * §9.6). */
 static void linger(struct conn *c)
 {
     if (c->reply.state != RPC_REPLY_WHOLE || c->stream.fd < 0)

@@ -22,8 +22,8 @@ int rpc_take_into_buf(void *ctx, struct wt_str bytes)
     return wt_buf_add_str(ctx, bytes);
 }
 
-/* Gives what is there; WT_EAGAIN when the body goes on, 0 at its end. What `take` refused with is in *taken: it
- * may be any code. */
+/* Gives what is there; WT_EAGAIN when the body goes on, 0 at its end. What `take` refused with is
+ * in *taken: it may be any code. */
 static int take_what_is_there(struct http_h1_body *body, struct wt_buf *in,
                               int (*take)(void *ctx, struct wt_str bytes), void *ctx, int *taken)
 {

@@ -155,14 +155,16 @@ static const struct {
 } raw[] = {
     {"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
      "HTTP/1.1 200", "GET /2 ?", 2},
-    {"POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    {"POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+     "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
      "GET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
      "HTTP/1.1 200", "POST /1 ? abcde", 2},
     {"GET /count HTTP/1.0\r\n\r\n", "HTTP/1.1 200", "\r\n\r\nline 0\nline 1\n", 1},
     {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400", "Host", 1},
     {"rubbish\r\n\r\n", "HTTP/1.1 400", NULL, 1},
     {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", "HTTP/1.1 413", NULL, 1},
-    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400", NULL, 1},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400", NULL,
+     1},
     {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
      "HTTP/1.1 400", NULL, 1},
     {"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n"
@@ -279,8 +281,14 @@ static void query(void **state)
     static const struct {
         const char *query, *name, *value; /* NULL: absent */
     } rows[] = {
-        {"a=1&b=2", "b", "2"}, {"a=1", "b", NULL}, {"", "a", NULL},     {"a", "a", ""},
-        {"%61=x%2By+z", "a", "x+y z"}, {"a=%zz", "a", NULL}, {"a=1&a=2", "a", "1"}, {"a=%4", "a", NULL},
+        {"a=1&b=2", "b", "2"},
+        {"a=1", "b", NULL},
+        {"", "a", NULL},
+        {"a", "a", ""},
+        {"%61=x%2By+z", "a", "x+y z"},
+        {"a=%zz", "a", NULL},
+        {"a=1&a=2", "a", "1"},
+        {"a=%4", "a", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct wt_buf out wt_autobuf = wt_buf_make(100);
@@ -292,7 +300,7 @@ static void query(void **state)
 }
 
 #define WORLD_TEST(name)                                                                           \
-    static void in_##name(void **state)                                                                 \
+    static void in_##name(void **state)                                                            \
     {                                                                                              \
         in_world(test_##name);                                                                     \
     }

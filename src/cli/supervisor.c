@@ -1,0 +1,174 @@
+#include "cli/supervisor.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    RESTART_FIRST_MS = 20,  /* a proxy is back within a second */
+    RESTART_MOST_MS = 5000, /* one that cannot live must not burn a CPU */
+    STEADY_MS = 10000,      /* having lived so long, it starts afresh */
+};
+
+/* ---- the notes ---- */
+
+static void write_notes(struct cli_supervisor *s)
+{
+    struct wt_buf text = wt_buf_make(4096);
+    struct wt_err err;
+    for (unsigned i = 0; i < s->n_children; i++)
+        if (s->children[i].process.id.pid > 0 && !s->children[i].process.ended)
+            wt_buf_printf(&text, "%s %d %" PRIu64 "\n", s->children[i].name,
+                          (int)s->children[i].process.id.pid, s->children[i].process.id.start_ticks);
+    if (io_file_write(io_sys_here(), s->notes, wt_buf_str(&text), 0600, &err) < 0)
+        wt_log(WT_LOG_ERROR, "%s; a new supervisor would not find its children", err.msg);
+    wt_buf_done(&text);
+}
+
+static bool find_note(struct wt_str notes, const char *name, struct io_process_id *out)
+{
+    while (notes.ptr) {
+        struct wt_str line = wt_str_next(&notes, '\n');
+        struct wt_str who = wt_str_next(&line, ' ');
+        uint64_t pid, ticks;
+        if (!wt_str_eq(who, wt_str_z(name)) || !wt_str_u64(wt_str_next(&line, ' '), &pid) ||
+            !wt_str_u64(line, &ticks) || pid > INT32_MAX)
+            continue;
+        *out = (struct io_process_id){(pid_t)pid, ticks};
+        return true;
+    }
+    return false;
+}
+
+static void adopt(struct cli_child *c, struct wt_str notes)
+{
+    struct io_process_id id;
+    if (!find_note(notes, c->name, &id) || io_process_adopt(id, &c->process, NULL) < 0)
+        return;
+    wt_log(WT_LOG_INFO, "%s (pid %d) runs already: adopted", c->name, (int)id.pid);
+}
+
+/* ---- keeping one child ---- */
+
+static int start(struct cli_supervisor *s, struct cli_child *c, struct wt_err *err)
+{
+    struct io_process_fd out[] = {{1, 1}, {2, 2}};
+    struct io_process_spec spec = {
+        .path = s->program,
+        .argv = c->argv,
+        .fds = out,
+        .n_fds = 2,
+        .new_session = true, /* Ctrl-C reaches the supervisor alone, which ends them in order */
+    };
+    int r = io_process_spawn(&spec, &c->process, err);
+    c->started_ms = io_now_ms();
+    if (r == 0)
+        wt_log(WT_LOG_INFO, "%s started (pid %d)", c->name, (int)c->process.id.pid);
+    return r < 0 ? wt_wrap(err, r, "start %s", c->name) : 0;
+}
+
+static void tell_end(const struct cli_child *c)
+{
+    static const char *const how[] = {
+        [IO_PROCESS_EXITED] = "exited with status",
+        [IO_PROCESS_KILLED] = "was killed by signal",
+        [IO_PROCESS_GONE] = "ended, status unknown:",
+    };
+    wt_log(WT_LOG_WARN, "%s (pid %d) %s %d; restarting", c->name, (int)c->process.id.pid,
+           how[c->process.end.how], c->process.end.value);
+}
+
+static int64_t pause_before_restart(struct cli_child *c)
+{
+    if (io_now_ms() - c->started_ms > STEADY_MS)
+        c->restarts = 0;
+    int64_t ms = RESTART_FIRST_MS;
+    for (unsigned i = 0; i < c->restarts && ms < RESTART_MOST_MS; i++)
+        ms *= 2;
+    c->restarts++;
+    return ms < RESTART_MOST_MS ? ms : RESTART_MOST_MS;
+}
+
+struct keep {
+    struct cli_supervisor *supervisor;
+    struct cli_child *child;
+};
+
+static void keep_running(struct cli_supervisor *s, struct cli_child *c)
+{
+    while (!s->stopping) {
+        struct io_process_end end;
+        struct wt_err err;
+        if (io_process_wait(&c->process, IO_NEVER, &end) < 0 || s->stopping)
+            return;
+        tell_end(c);
+        io_process_done(&c->process);
+        do {
+            if (io_sleep_until(io_now_ms() + pause_before_restart(c)) < 0 || s->stopping)
+                return;
+            int r = start(s, c, &err);
+            if (r == 0)
+                break;
+            wt_log(WT_LOG_ERROR, "%s", err.msg);
+        } while (!s->stopping);
+        write_notes(s);
+    }
+}
+
+static void keeper(void *arg)
+{
+    struct keep k = *(struct keep *)arg;
+    wt_free_ptr(&arg);
+    keep_running(k.supervisor, k.child);
+}
+
+static int start_all(struct cli_supervisor *s, struct wt_err *err)
+{
+    for (unsigned i = 0; i < s->n_children; i++) {
+        struct cli_child *c = &s->children[i];
+        struct keep *k = wt_malloc(sizeof *k);
+        int r = k ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+        if (r == 0 && c->process.id.pid <= 0)
+            r = start(s, c, err);
+        if (r < 0) {
+            wt_free(k);
+            return r;
+        }
+        *k = (struct keep){s, c};
+        r = io_spawn(IO_STACK_FLOW, keeper, k, &c->fiber);
+        if (r < 0)
+            return wt_fail(err, r, "out of memory");
+    }
+    write_notes(s);
+    return 0;
+}
+
+int cli_supervisor_start(struct cli_supervisor *s, struct wt_err *err)
+{
+    struct wt_buf notes = wt_buf_make(4096);
+    if (io_file_read(io_sys_here(), s->notes, 4096, &notes, NULL) == 0)
+        for (unsigned i = 0; i < s->n_children; i++)
+            adopt(&s->children[i], wt_buf_str(&notes));
+    wt_buf_done(&notes);
+    return start_all(s, err);
+}
+
+void cli_supervisor_stop(struct cli_supervisor *s, int64_t patience_ms)
+{
+    s->stopping = true;
+    for (unsigned i = s->n_children; i-- > 0;) {
+        struct cli_child *c = &s->children[i];
+        struct io_process_end end;
+        if (c->fiber) {
+            io_cancel(c->fiber);
+            io_join(c->fiber);
+        }
+        if (c->process.id.pid > 0 && !c->process.ended)
+            io_process_stop(&c->process, io_now_ms() + patience_ms, &end);
+    }
+    write_notes(s);
+}

@@ -1,0 +1,39 @@
+/* Objects from files (`-f DIR|FILE`): read whole, checked whole, then applied. One bad file changes
+ * nothing.
+ *
+ * An object that came from a file and is in none any more is removed, but never on a reading that
+ * is empty, and only once a second reading, later, has said the same: an editor or a copy in
+ * progress looks like a shorter file.
+ */
+#ifndef CONTROL_FILES_H
+#define CONTROL_FILES_H
+
+#include "control/store.h"
+
+enum { CONTROL_FILES_MAX = 64, CONTROL_FILES_CONFIRM_MS = 1000 };
+
+struct control_files;
+
+struct control_files_stats {
+    uint64_t applied, rejected; /* readings */
+};
+
+/* `paths` are files and directories (whose *.yaml, *.yml and *.json are read, in the order of their
+ * names); borrowed. */
+struct control_files *control_files_new(struct control_store *store, const char *const *paths,
+                                        size_t n_paths);
+void control_files_free(struct control_files *f);
+
+/* Reads and applies when something differs from the last reading. 1: objects changed, 0: nothing
+ * did, or an error whose sentences name file and line. *out_again_ms is when to call again at the
+ * latest (from now). `force` reads as if for the first time. */
+int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int64_t wall_ms,
+                        int64_t *out_again_ms, struct wt_err *err);
+
+struct control_files_stats control_files_stats(const struct control_files *f);
+
+/* An inotify descriptor (non-blocking) on the directories concerned, or -1: then only the time
+ * tells. */
+int control_files_watch(const struct control_files *f);
+
+#endif

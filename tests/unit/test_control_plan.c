@@ -1,0 +1,232 @@
+/* Laws of the migration plan over random worlds. The state goes through its document between plans,
+ * as in the store. */
+#include "control/migration_plan.h"
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "model/check.h"
+#include "model/view.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { WORLDS = 300, TURNS = 120 };
+
+static const char *const specs[] = {
+    "{\"state\": \"Shared\", \"steps\": [{\"setWeight\": 0.002}, {\"pause\": {\"duration\": "
+    "\"10s\"}},"
+    " {\"setWeight\": 5}, {\"setWeight\": 50}, {\"pause\": {}}, {\"setWeight\": 100}, {\"retire\": "
+    "{}}]}",
+    "{\"state\": \"Separate\", \"steps\": [{\"setWeight\": 10}, {\"pause\": {\"duration\": "
+    "\"1s\"}},"
+    " {\"setWeight\": 100}, {\"finish\": {}}]}",
+    "{\"state\": \"Separate\", \"allowDataLoss\": true, \"steps\": [{\"pause\": {}}, "
+    "{\"setWeight\": 30}]}",
+    "{\"state\": \"Shared\", \"guard\": {\"onTrip\": \"Pause\"}, \"steps\": [{\"setWeight\": 1},"
+    " {\"pause\": {\"duration\": \"5s\"}}, {\"setWeight\": 100}]}",
+};
+enum { SPECS = sizeof(specs) / sizeof(specs[0]) };
+
+static json_t *make_migration(const char *spec)
+{
+    json_t *doc =
+        json_pack("{s:s, s:s, s:{s:s}, s:o}", "apiVersion", "watari.dev/v1alpha1", "kind",
+                  "Migration", "metadata", "name", "shop", "spec", json_loads(spec, 0, NULL));
+    json_t *s = json_object_get(doc, "spec");
+    json_object_set_new(s, "routeRefs",
+                        json_loads("[{\"kind\": \"HTTPRoute\", \"name\": \"r\"}]", 0, NULL));
+    json_object_set_new(s, "from", json_pack("{s:s}", "name", "old"));
+    json_object_set_new(s, "to", json_pack("{s:s}", "name", "new"));
+    struct model_errors errors = {0};
+    assert_int_equal(model_check(doc, NULL, NULL, &errors), 0);
+    assert_int_equal(model_fill(doc), 0);
+    model_errors_done(&errors);
+    return doc;
+}
+
+static struct control_migration_seen random_seen(struct wt_rng *rng,
+                                                 const struct control_migration_state *state)
+{
+    struct control_migration_seen s;
+    memset(&s, 0, sizeof(s));
+    s.proxies = wt_rng_below(rng, 3);
+    s.silent = wt_rng_below(rng, 4) == 0;
+    s.passed = wt_rng_below(rng, 2);
+    s.old = (struct control_side_seen){true, wt_rng_below(rng, 8) != 0, wt_rng_below(rng, 3), 2};
+    s.new = (struct control_side_seen){true, wt_rng_below(rng, 8) != 0, wt_rng_below(rng, 3), 2};
+    s.routes_exist = wt_rng_below(rng, 20) != 0;
+    s.routes_name_to = wt_rng_below(rng, 4) == 0;
+    s.routes_name_from = !s.routes_name_to;
+    s.routes_share = s.routes_name_to ? 100 : 0;
+    s.requests = state->requests;
+    if (wt_rng_below(rng, 10) == 0 && state->epoch > 0) {
+        s.verdict.epoch = state->epoch - (int64_t)wt_rng_below(rng, 2);
+        s.verdict.step = state->step;
+        s.verdict.cause = 1 + (enum model_verdict_cause)wt_rng_below(rng, 2);
+        snprintf(s.verdict.message, sizeof(s.verdict.message), "found");
+    }
+    return s;
+}
+
+static void random_request(struct wt_rng *rng, struct control_migration_state *state)
+{
+    if (wt_rng_below(rng, 6) != 0)
+        return;
+    state->has_request = true;
+    state->request_verb = 1 + (enum model_migration_verb)wt_rng_below(rng, 8);
+    state->request_weight = wt_rng_below(rng, 101);
+    snprintf(state->request_id, sizeof(state->request_id), "r%u", wt_rng_below(rng, 1000));
+}
+
+static bool judged(const struct control_migration_state *s)
+{
+    return s->verdict.cause && s->verdict.epoch == s->epoch;
+}
+
+static void check_laws(const struct model_migration_spec *spec,
+                       const struct control_migration_state *before,
+                       const struct control_migration_seen *seen,
+                       const struct control_migration_plan *plan)
+{
+    const struct control_migration_state *after = &plan->next;
+    bool asked = before->has_request;
+    assert_true(after->epoch >= before->epoch);
+    assert_true(after->table_version >= before->table_version);
+    assert_true(after->weight >= 0 && after->weight <= 100);
+    assert_false(after->has_request && after->epoch > 0);
+    /* A verdict is undone by a user only, and then the epoch is another. */
+    if (judged(before) && !asked) {
+        assert_int_equal(after->epoch, before->epoch);
+        assert_true(judged(after));
+        assert_true(after->weight <= before->weight);
+    }
+    if (judged(after))
+        assert_true(after->weight <= before->weight);
+    /* Nobody moves to a side that is not known to be healthy. */
+    if (after->weight > before->weight) {
+        assert_true(seen->proxies > 0 && seen->silent == 0);
+        assert_true(seen->new.known && seen->new.healthy > 0);
+        /* A step that was entered before (with evidence, or promoted) may have waited for hosts. */
+        bool entered = before->step < (int64_t)spec->n_steps &&
+                       spec->steps[before->step].set_weight > before->weight;
+        if (!asked && before->weight > 0 && !entered)
+            assert_true(seen->passed);
+    }
+    /* Nobody moves back to a side that is known to be dead, or to where what they wrote is missing.
+     */
+    if (after->weight < before->weight) {
+        assert_true(asked || after->verdict.epoch == after->epoch);
+        assert_false(seen->old.known && seen->old.healthy == 0);
+        assert_true(spec->state == MODEL_STATE_SHARED || spec->allow_data_loss);
+    }
+    if (before->phase == MODEL_PHASE_COMPLETED) {
+        assert_int_equal(after->phase, MODEL_PHASE_COMPLETED);
+        assert_true(after->weight == before->weight);
+    }
+    if (after->weight != before->weight)
+        assert_int_equal(after->table_version > before->table_version, 1);
+}
+
+/* Through the document and back: nothing a plan needs may be lost on the way. */
+static void through_document(json_t *doc, const struct control_migration_state *state,
+                             int64_t now_ms, struct control_migration_state *out)
+{
+    wt_autoarena struct wt_arena arena = wt_arena_make(4 << 20);
+    const struct model_migration *m;
+    json_t *before = json_object_get(doc, "status");
+    json_object_set_new(doc, "status", control_migration_state_write(state, before, NULL, now_ms));
+    struct model_errors errors = {0};
+    if (model_check(doc, NULL, NULL, &errors) < 0) {
+        char text[2048];
+        fail_msg("%s", model_errors_text(&errors, text, sizeof(text)));
+    }
+    model_errors_done(&errors);
+    assert_int_equal(model_migration_view(doc, &arena, &m, NULL), 0);
+    control_migration_state_read(m->status, out);
+    assert_memory_equal(out, state, sizeof(*out));
+}
+
+static void one_world(uint64_t seed)
+{
+    struct wt_rng rng = {seed};
+    wt_autoarena struct wt_arena arena = wt_arena_make(4 << 20);
+    static struct control_migration_plan plan, again;
+    static struct control_migration_state state;
+    json_t *doc = make_migration(specs[seed % SPECS]);
+    json_t *copy = json_deep_copy(doc);
+    const struct model_migration *m;
+    assert_int_equal(model_migration_view(copy, &arena, &m, NULL), 0);
+    const struct control_migration_want want = {m->spec, 1, false, true, "shop"};
+    int64_t now_ms = 1767225600000;
+    memset(&state, 0, sizeof(state));
+    for (int turn = 0; turn < TURNS; turn++) {
+        random_request(&rng, &state);
+        struct control_migration_seen seen = random_seen(&rng, &state);
+        control_migration_plan(&want, &state, &seen, now_ms, &plan);
+        control_migration_plan(&want, &state, &seen, now_ms, &again);
+        assert_memory_equal(&plan, &again, sizeof(plan));
+        check_laws(m->spec, &state, &seen, &plan);
+        through_document(doc, &plan.next, now_ms, &state);
+        now_ms += wt_rng_below(&rng, 8000);
+    }
+    json_decref(copy);
+    json_decref(doc);
+}
+
+static void laws_hold_in_random_worlds(void **unused)
+{
+    (void)unused;
+    for (uint64_t seed = 1; seed <= WORLDS; seed++)
+        one_world(seed);
+}
+
+/* In a world that stays good, with people who promote, every migration comes to its end. */
+static void converges(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < SPECS; i++) {
+        static struct control_migration_plan plan;
+        static struct control_migration_state state;
+        wt_autoarena struct wt_arena arena = wt_arena_make(4 << 20);
+        json_t *doc = make_migration(specs[i]);
+        const struct model_migration *m;
+        assert_int_equal(model_migration_view(doc, &arena, &m, NULL), 0);
+        const struct control_migration_want want = {m->spec, 1, false, true, "shop"};
+        memset(&state, 0, sizeof(state));
+        for (int turn = 0; turn < 60; turn++) {
+            struct control_migration_seen seen;
+            memset(&seen, 0, sizeof(seen));
+            seen.proxies = 1;
+            seen.passed = seen.routes_exist = seen.routes_name_to = true;
+            seen.routes_share = 100;
+            seen.old = seen.new = (struct control_side_seen){true, true, 1, 1};
+            if (state.phase == MODEL_PHASE_PAUSED && !state.paused_until_ms) {
+                state.has_request = true;
+                state.request_verb = MODEL_VERB_PROMOTE;
+                snprintf(state.request_id, sizeof(state.request_id), "p");
+            }
+            control_migration_plan(&want, &state, &seen, 1767225600000 + turn * 5000, &plan);
+            memcpy(&state, &plan.next, sizeof(state));
+        }
+        double last = 0;
+        for (size_t k = 0; k < m->spec->n_steps; k++)
+            last = m->spec->steps[k].has_set_weight ? m->spec->steps[k].set_weight : last;
+        assert_true(state.weight == last);
+        if (last >= 100)
+            assert_int_equal(state.phase, MODEL_PHASE_COMPLETED);
+        json_decref(doc);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(laws_hold_in_random_worlds),
+        cmocka_unit_test(converges),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,400 @@
+#include "control/store.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/event.h"
+#include "control/files.h"
+#include "control/publish.h"
+#include "control/report.h"
+#include "model/slots.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct control_store *open_store(const char *path)
+{
+    struct control_store *s = NULL;
+    struct wt_err err = {0};
+    if (control_store_open(path, io_sys_real(), &s, &err) < 0)
+        fail_msg("%s", err.msg);
+    return s;
+}
+
+static json_t *backend(const char *name, int port)
+{
+    return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:[{s:s, s:i}]}}", "apiVersion",
+                     "watari.dev/v1alpha1", "kind", "Backend", "metadata", "name", name,
+                     "namespace", "default", "spec", "endpoints", "address", "10.0.0.1", "port",
+                     port);
+}
+
+static json_t *migration(void)
+{
+    return json_loads("{\"apiVersion\": \"watari.dev/v1alpha1\", \"kind\": \"Migration\","
+                      " \"metadata\": {\"name\": \"shop\", \"namespace\": \"default\"},"
+                      " \"spec\": {\"from\": {\"name\": \"old\"}, \"to\": {\"name\": \"new\"}}}",
+                      0, NULL);
+}
+
+static int64_t generation(const json_t *doc)
+{
+    return json_integer_value(json_object_get(json_object_get(doc, "metadata"), "generation"));
+}
+
+static void versions_and_conflicts(void **unused)
+{
+    (void)unused;
+    struct control_store *s = open_store(":memory:");
+    json_t *doc = backend("a", 80), *one = NULL, *two = NULL;
+    struct wt_err err = {0};
+    assert_int_equal(control_store_create(s, doc, CONTROL_DRY_RUN, NULL, NULL), 0);
+    assert_null(control_store_get(s, model_kind_backend, "default", "a"));
+    assert_int_equal(control_store_create(s, doc, 0, &one, NULL), 0);
+    assert_int_equal(control_store_create(s, doc, 0, NULL, &err), WT_EEXIST);
+    assert_string_equal(err.msg, "backends \"a\" exists already");
+    assert_int_equal(control_store_doc_rv(one), 1);
+    assert_int_equal(generation(one), 1);
+    /* The same again is no write. */
+    assert_int_equal(control_store_update(s, one, CONTROL_SPEC, NULL, 0, NULL, NULL), 0);
+    assert_int_equal(control_store_rv(s), 1);
+    /* A status does not raise the generation, a spec does. */
+    json_t *status = json_deep_copy(one);
+    json_object_set_new(status, "status", json_object());
+    assert_int_equal(control_store_update(s, status, CONTROL_STATUS, NULL, 0, &two, NULL), 0);
+    assert_int_equal(generation(two), 1);
+    assert_int_equal(control_store_update(s, one, CONTROL_SPEC, NULL, 0, NULL, &err), WT_ECONFLICT);
+    json_t *other = backend("a", 81), *three = NULL;
+    assert_int_equal(control_store_update(s, other, CONTROL_SPEC, NULL, 0, &three, NULL), 0);
+    assert_int_equal(generation(three), 2);
+    assert_non_null(json_object_get(three, "status"));
+    assert_int_equal(control_store_doc_rv(three), 3);
+    json_decref(doc);
+    json_decref(one);
+    json_decref(status);
+    json_decref(two);
+    json_decref(other);
+    json_decref(three);
+    control_store_free(s);
+}
+
+static void finalizers_hold_a_deletion(void **unused)
+{
+    (void)unused;
+    struct control_store *s = open_store(":memory:");
+    json_t *doc = backend("a", 80), *got = NULL;
+    json_object_set_new(json_object_get(doc, "metadata"), "finalizers",
+                        json_pack("[s]", "watari.dev/share"));
+    assert_int_equal(control_store_create(s, doc, 0, NULL, NULL), 0);
+    assert_int_equal(control_store_delete(s, model_kind_backend, "default", "a", 0, 0, NULL, NULL),
+                     0);
+    json_t *stored = control_store_get(s, model_kind_backend, "default", "a");
+    assert_non_null(json_object_get(json_object_get(stored, "metadata"), "deletionTimestamp"));
+    json_t *next = json_deep_copy(stored);
+    json_object_del(json_object_get(next, "metadata"), "finalizers");
+    assert_int_equal(control_store_update(s, next, CONTROL_FINALIZERS, NULL, 0, &got, NULL), 0);
+    assert_null(control_store_get(s, model_kind_backend, "default", "a"));
+    struct control_change change;
+    assert_int_equal(control_store_next(s, 2, &change), 1);
+    assert_int_equal(change.type, CONTROL_DELETED);
+    assert_int_equal(change.rv, 3);
+    json_decref(doc);
+    json_decref(next);
+    json_decref(got);
+    control_store_free(s);
+}
+
+static void changes_are_known_or_gone(void **unused)
+{
+    (void)unused;
+    struct control_store *s = open_store(":memory:");
+    struct control_change change;
+    assert_int_equal(control_store_next(s, 0, &change), 0);
+    for (int i = 0; i < CONTROL_CHANGES_KEPT + 10; i++) {
+        json_t *doc = backend("a", 1 + i % 2);
+        int r = i ? control_store_update(s, doc, CONTROL_SPEC, NULL, 0, NULL, NULL)
+                  : control_store_create(s, doc, 0, NULL, NULL);
+        assert_int_equal(r, 0);
+        json_decref(doc);
+    }
+    assert_int_equal(control_store_next(s, 9, &change), WT_ELIMIT);
+    assert_int_equal(control_store_next(s, 10, &change), 1);
+    assert_int_equal(change.rv, 11);
+    assert_int_equal(control_store_next(s, control_store_rv(s), &change), 0);
+    /* A version from the future belongs to another store. */
+    assert_int_equal(control_store_next(s, control_store_rv(s) + 1, &change), WT_ELIMIT);
+    control_store_free(s);
+}
+
+static void survives_a_restart_and_refuses_a_second(void **unused)
+{
+    (void)unused;
+    char dir[] = "/tmp/watari-store-XXXXXX", path[64], wal[80];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/control.db", dir);
+    struct control_store *s = open_store(path);
+    json_t *doc = backend("a", 80);
+    char id[CONTROL_STORE_ID_TEXT];
+    uint8_t key[CONTROL_SITE_KEY_BYTES];
+    snprintf(id, sizeof(id), "%s", control_store_id(s));
+    memcpy(key, control_store_site_key(s), sizeof(key));
+    assert_int_equal(control_store_create(s, doc, 0, NULL, NULL), 0);
+    assert_int_equal(control_store_delete(s, model_kind_backend, "default", "a", 0, 0, NULL, NULL),
+                     0);
+    assert_int_equal(control_store_create(s, doc, 0, NULL, NULL), 0);
+    assert_int_equal(control_store_delete(s, model_kind_backend, "default", "a", 0, 0, NULL, NULL),
+                     0);
+    assert_int_equal(control_store_kv_put(s, "k", "v", NULL), 0);
+    control_store_free(s);
+    s = open_store(path);
+    assert_string_equal(control_store_id(s), id);
+    assert_memory_equal(control_store_site_key(s), key, sizeof(key));
+    /* Deletions count too: a version is never given twice. */
+    assert_int_equal(control_store_rv(s), 4);
+    wt_autofree char *value = control_store_kv_get(s, "k");
+    assert_string_equal(value, "v");
+    control_store_free(s);
+    json_decref(doc);
+    unlink(path);
+    snprintf(wal, sizeof(wal), "%s-wal", path);
+    unlink(wal);
+    rmdir(dir);
+}
+
+/* The file may not grow: what SQLite sees is a full disk (EFBIG, with SIGXFSZ ignored). */
+static void a_disk_that_refuses_changes_nothing(void **unused)
+{
+    (void)unused;
+    char dir[] = "/tmp/watari-store-XXXXXX", path[64], other[80];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/control.db", dir);
+    struct control_store *s = open_store(path);
+    json_t *doc = backend("a", 80), *second = backend("b", 80);
+    assert_int_equal(control_store_create(s, doc, 0, NULL, NULL), 0);
+    struct rlimit was, tight;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    tight = was;
+    tight.rlim_cur = 1024;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    struct wt_err err = {0};
+    int r = control_store_create(s, second, 0, NULL, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(r, WT_EIO);
+    assert_non_null(strstr(err.msg, "state store:"));
+    assert_int_equal(control_store_rv(s), 1);
+    assert_null(control_store_get(s, model_kind_backend, "default", "b"));
+    assert_non_null(control_store_get(s, model_kind_backend, "default", "a"));
+    control_store_free(s);
+    s = open_store(path);
+    assert_int_equal(control_store_count(s, model_kind_backend), 1);
+    control_store_free(s);
+    json_decref(doc);
+    json_decref(second);
+    unlink(path);
+    snprintf(other, sizeof(other), "%s-wal", path);
+    unlink(other);
+    rmdir(dir);
+}
+
+static void events_count_and_are_bounded(void **unused)
+{
+    (void)unused;
+    struct control_store *s = open_store(":memory:");
+    json_t *doc = backend("a", 80);
+    wt_log_set_level(WT_LOG_ERROR);
+    control_event_emit(s, doc, false, "Same", "again", 1000);
+    control_event_emit(s, doc, false, "Same", "again", 2000);
+    json_t *list = control_store_list(s, model_kind_event, NULL);
+    assert_int_equal(json_array_size(list), 1);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "count")), 2);
+    json_decref(list);
+    for (int i = 0; i < CONTROL_EVENTS_MAX + 5; i++) {
+        char message[32];
+        snprintf(message, sizeof(message), "event %d", i);
+        control_event_emit(s, doc, true, "Each", message, 3000);
+    }
+    assert_int_equal(control_store_count(s, model_kind_event), CONTROL_EVENTS_MAX);
+    json_decref(doc);
+    control_store_free(s);
+}
+
+static void a_status_without_effect_is_not_published(void **unused)
+{
+    (void)unused;
+    struct control_store *s = open_store(":memory:");
+    struct control_publisher *p = NULL;
+    json_t *doc = migration();
+    assert_int_equal(control_store_create(s, doc, 0, NULL, NULL), 0);
+    assert_int_equal(control_publisher_new(s, &p, NULL), 0);
+    static const struct {
+        const char *status;
+        bool published;
+    } rows[] = {
+        {"{\"epoch\": 1, \"step\": 0, \"weight\": 10, \"tableVersion\": 1}", true},
+        {"{\"epoch\": 1, \"step\": 0, \"weight\": 10, \"tableVersion\": 1, \"requests\": {\"old\": "
+         "5}}",
+         false},
+        {"{\"epoch\": 1, \"step\": 0, \"weight\": 10, \"tableVersion\": 1, \"message\": \"m\"}",
+         false},
+        {"{\"epoch\": 1, \"step\": 1, \"weight\": 10, \"tableVersion\": 1}", true},
+        {"{\"epoch\": 1, \"step\": 1, \"weight\": 20, \"tableVersion\": 2}", true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct control_change change;
+        json_object_set_new(doc, "status", json_loads(rows[i].status, 0, NULL));
+        uint64_t rv = control_store_rv(s);
+        assert_int_equal(control_store_update(s, doc, CONTROL_STATUS, NULL, 0, NULL, NULL), 0);
+        assert_int_equal(control_store_next(s, rv, &change), 1);
+        assert_int_equal(control_publisher_change(p, &change), rows[i].published);
+    }
+    const struct model_item *item =
+        model_snapshot_get(control_publisher_snapshot(p), WT_STR("Migration/default/shop"));
+    const json_t *table = json_object_get(json_object_get(item->doc, "status"), "table");
+    const char *bits = json_string_value(json_object_get(table, "bits"));
+    struct model_slots *slots = wt_malloc(sizeof(*slots));
+    unsigned n;
+    assert_non_null(bits);
+    assert_int_equal(model_slots_decode(slots, wt_str_z(bits), &n, NULL), 0);
+    assert_int_equal(model_slots_count(slots, 1), model_slots_quota(20));
+    wt_free(slots);
+    json_decref(doc);
+    control_publisher_free(p);
+    control_store_free(s);
+}
+
+static json_t *report(const char *proxy, const char *boot, int64_t new_requests)
+{
+    return json_pack("{s:s, s:s, s:[{s:s, s:i, s:i, s:i, s:i, s:{s:i, s:I}, s:{s:I, s:i}}]}",
+                     "proxy", proxy, "boot", boot, "migrations", "uid", "u", "epoch", 1, "step", 0,
+                     "weight", 10, "tableVersion", 1, "requests", "old", 1, "new",
+                     (json_int_t)new_requests, "guard", "requestsNew", (json_int_t)new_requests,
+                     "badRequestsNew", 0);
+}
+
+static void silence_is_not_zero(void **unused)
+{
+    (void)unused;
+    struct control_reports *r = control_reports_new();
+    const struct health_params params = {0.001, 0.005, 0.25, 0.05, 0.1, true};
+    struct control_migration_state state = {.epoch = 1, .table_version = 1, .weight = 10};
+    json_t *one = report("p1", "a", 5000), *two = report("p2", "b", 5000);
+    assert_int_equal(control_reports_absorb(r, one, 1000, 1000, NULL), 0);
+    assert_int_equal(control_reports_absorb(r, two, 4000, 4000, NULL), 0);
+    static const struct {
+        int64_t now_ms;
+        unsigned proxies, silent;
+        bool passed;
+    } rows[] = {
+        {5000, 2, 0, true}, {7000, 1, 1, false}, {32000, 0, 1, false}, {40000, 0, 0, false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct control_migration_seen seen = {0};
+        control_reports_migration(r, "u", &state, &params, rows[i].now_ms, 0, &seen);
+        assert_int_equal(seen.proxies, rows[i].proxies);
+        assert_int_equal(seen.silent, rows[i].silent);
+        assert_int_equal(seen.passed, rows[i].passed);
+    }
+    json_decref(one);
+    json_decref(two);
+    control_reports_free(r);
+}
+
+static void counts_go_on_over_boots(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *boot;
+        int64_t new, total;
+    } rows[] = {{"a", 10, 10}, {"a", 15, 15}, {"b", 3, 18}, {"b", 3, 18}, {"b", 2, 20}};
+    struct control_reports *r = control_reports_new();
+    struct control_counts total = {0};
+    json_t *base = NULL;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_t *doc = report("p1", rows[i].boot, rows[i].new);
+        assert_int_equal(control_reports_absorb(r, doc, 1000, 1000, NULL), 0);
+        json_t *next = control_reports_count(r, "u", base, &total);
+        assert_int_equal(total.new, rows[i].total);
+        json_decref(base);
+        base = next;
+        json_decref(doc);
+    }
+    json_decref(base);
+    control_reports_free(r);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+#define BACKEND(name)                                                                              \
+    "---\napiVersion: watari.dev/v1alpha1\nkind: Backend\nmetadata: {name: " name "}\n"            \
+    "spec: {endpoints: [{address: 10.0.0.1, port: 80}]}\n"
+
+static void bad_and_empty_files_change_nothing(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text;
+        int64_t now_ms;
+        int result; /* 1, 0 or an error */
+        size_t backends;
+    } rows[] = {
+        {BACKEND("a") BACKEND("b"), 0, 1, 2},
+        {BACKEND("a") BACKEND("b"), 100, 0, 2},
+        {BACKEND("a") "---\nkind: Bakend\n", 200, WT_EINVAL, 2},
+        {"", 300, WT_EINVAL, 2},
+        {BACKEND("a"), 400, 0, 2},  /* b is missing, once */
+        {BACKEND("a"), 900, 0, 2},  /* not for long enough */
+        {BACKEND("a"), 1500, 1, 1}, /* still: it goes */
+        {BACKEND("c"), 1600, 1, 2},
+        {BACKEND("a") BACKEND("c"), 9000, 0, 2}, /* it was a moment only */
+    };
+    char dir[] = "/tmp/watari-files-XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/site.yaml", dir);
+    struct control_store *s = open_store(":memory:");
+    const char *const paths[] = {dir};
+    struct control_files *f = control_files_new(s, paths, 1);
+    wt_log_set_level(WT_LOG_ERROR);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct wt_err err = {0};
+        int64_t again_ms;
+        write_text(path, rows[i].text);
+        int r = control_files_apply(f, false, rows[i].now_ms, 1000, &again_ms, &err);
+        if (r != rows[i].result)
+            fail_msg("row %zu: %d: %s", i, r, err.msg);
+        assert_int_equal(control_store_count(s, model_kind_backend), rows[i].backends);
+    }
+    control_files_free(f);
+    control_store_free(s);
+    unlink(path);
+    rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(versions_and_conflicts),
+        cmocka_unit_test(finalizers_hold_a_deletion),
+        cmocka_unit_test(changes_are_known_or_gone),
+        cmocka_unit_test(survives_a_restart_and_refuses_a_second),
+        cmocka_unit_test(a_disk_that_refuses_changes_nothing),
+        cmocka_unit_test(events_count_and_are_bounded),
+        cmocka_unit_test(a_status_without_effect_is_not_published),
+        cmocka_unit_test(silence_is_not_zero),
+        cmocka_unit_test(counts_go_on_over_boots),
+        cmocka_unit_test(bad_and_empty_files_change_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
