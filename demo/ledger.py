@@ -64,11 +64,9 @@ class Ledger:
         self.start = time.monotonic()
         self.counts = collections.Counter()
         self.latency = {"old": collections.Counter(), "new": collections.Counter()}
-        self.users, self.notes, self.ticks = (
-            {},
-            collections.deque(maxlen=200),
-            collections.deque(maxlen=4000),
-        )
+        self.users, self.ticks = {}, collections.deque(maxlen=4000)
+        # The last ones of each kind, so that many bad answers cannot hide one lost request.
+        self.notes = {kind: collections.deque(maxlen=30) for kind in ("lost", "wrong", "bad")}
         self.moves, self.shares = [], [(self.start, 0)]
         self.spans, self.faults, self.events = [], [], []
         self.status, self.crossed_s = {}, None
@@ -78,7 +76,9 @@ class Ledger:
         for side, counts in line["latency"].items():
             self.latency[side].update({int(k): n for k, n in counts.items()})
         self.users = line["users"]
-        self.notes.extend((line["at"] - self.start, note) for note in line["notes"])
+        for note in line["notes"]:
+            kind = note.partition(" ")[0].rstrip(":")
+            self.notes[kind].append((round(line["at"] - self.start, 2), note))
         self.moves.extend(line["moves"])
         self.ticks.append((line["at"], line["counts"], self.share))
         if self.spans:

@@ -37,7 +37,8 @@ def make(ledger, probe, seconds, busy):
         "added_latency_ms": added(probe),
         "probe": probe,
         "events": ledger.events,
-        "notes": list(ledger.notes)[:40],
+        "notes": {kind: list(notes) for kind, notes in ledger.notes.items()},
+        "bad_unbroken": counts["bad"] - sum(fault.bad for fault in ledger.faults),
     }
     report["broken_bounds"] = list(broken_bounds(report))
     return report
@@ -113,7 +114,7 @@ def summary(report):
     )
     yield (
         f"  lost {r['lost']}   bad {r['bad']}   rescued {number(r['rescued'])}"
-        f"   wrong {r['wrong']}"
+        f"   wrong {r['wrong']}   (bad with nothing broken: {r['bad_unbroken']})"
     )
     yield (
         f"  users {users['all']}: moved {users['moved']}, moved back {users['moved_back']}, "

@@ -7,7 +7,7 @@ import time
 BARS = " ▁▂▃▄▅▆▇█"
 LABEL = 9
 PLAIN_EVERY_S = 5
-EVENTS = 8
+HEAD_ROWS, EVENTS = 13, 8
 
 
 def paint(code, text):
@@ -44,18 +44,20 @@ class Screen:
         return (
             f"{clock(time.monotonic() - self.ledger.start)}  share {self.ledger.share:g} %"
             f"  users old {users.get('old', 0)} new {users.get('new', 0)}"
-            f"  requests {total}  lost {counts['lost']}  bad {counts['bad']}  wrong {counts['wrong']}"
+            f"  requests {total}  lost {counts['lost']}  bad {counts['bad']}"
+            f"  wrong {counts['wrong']}"
         )
 
     def redraw(self):
         size = shutil.get_terminal_size((100, 30))
-        rows = self.rows(min(size.columns, 111) - 1 - LABEL - 12)[: max(4, size.lines - 2)]
+        room = max(1, min(EVENTS, size.lines - HEAD_ROWS - 1))
+        rows = self.rows(min(size.columns, 111) - 1 - LABEL - 12, room)
         up = f"\x1b[{self.drawn}F" if self.drawn else ""
         self.out.write("\x1b[?25l" + up + "".join(f"\x1b[2K{row}\n" for row in rows) + "\x1b[J")
         self.out.flush()
         self.drawn = len(rows)
 
-    def rows(self, width):
+    def rows(self, width, room):
         ledger, counts = self.ledger, self.ledger.counts
         status = ledger.status
         columns = self.columns(width)
@@ -65,7 +67,8 @@ class Screen:
             f"{paint(1, self.title)}  {clock(time.monotonic() - ledger.start)}",
             "",
             f"  {paint(1, f'{ledger.share:g} %')} on the new side"
-            f"   {status.get('phase', 'no migration yet')}   step {status.get('step', '-')}   epoch {status.get('epoch', '-')}",
+            f"   {status.get('phase', 'no migration yet')}"
+            f"   step {status.get('step', '-')}   epoch {status.get('epoch', '-')}",
             self.river(width),
             "",
             self.chart("share", columns, "share", 100, 36, f"{ledger.share:g} %"),
@@ -73,11 +76,11 @@ class Screen:
             self.chart("bad/s", columns, "bad", None, 33, f"{last.get('bad', 0):.0f}"),
             self.chart("lost/s", columns, "lost", None, 31, f"{last.get('lost', 0):.0f}"),
             "",
-            f"  requests {total:,}   {tinted('lost', counts, 32, 31)}   {tinted('bad', counts, 0, 33)}"
-            f"   {tinted('wrong', counts, 0, 31)}",
+            f"  requests {total:,}   {tinted('lost', counts, 32, 31)}"
+            f"   {tinted('bad', counts, 0, 33)}   {tinted('wrong', counts, 0, 31)}",
             "",
         ]
-        rows += [f"  {paint(2, clock(at))}  {text[:width]}" for at, text in ledger.events[-EVENTS:]]
+        rows += [f"  {paint(2, clock(at))}  {text[:width]}" for at, text in ledger.events[-room:]]
         return rows
 
     def river(self, width):

@@ -126,6 +126,8 @@ class Watari:
                 self.state,
                 "--listen",
                 self.api.removeprefix("http://"),
+                "--drain-seconds",
+                "5",
                 "--admin",
                 self.admin,
             ],

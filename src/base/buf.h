@@ -14,9 +14,9 @@
 struct wt_buf {
     char *ptr;
     size_t len;
-    size_t cap;   /* bytes allocated */
-    size_t max;   /* never more than this */
-    int error;    /* 0, WT_ENOMEM or WT_ELIMIT */
+    size_t cap; /* bytes allocated */
+    size_t max; /* never more than this */
+    int error;  /* 0, WT_ENOMEM or WT_ELIMIT */
 };
 
 static inline struct wt_buf wt_buf_make(size_t max)

@@ -22,6 +22,11 @@ void wt_log_set_level(enum wt_log_level most)
     atomic_store(&log_most, most);
 }
 
+enum wt_log_level wt_log_get_level(void)
+{
+    return (enum wt_log_level)atomic_load(&log_most);
+}
+
 void wt_log(enum wt_log_level level, const char *fmt, ...)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};

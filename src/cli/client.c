@@ -221,7 +221,7 @@ int cli_call(const struct cli_client *c, const char *method, const char *path, c
     return r;
 }
 
-int cli_get(const struct cli_client *c, const struct model_kind *kind, const char *namespace,
+int cli_get_object(const struct cli_client *c, const struct model_kind *kind, const char *namespace,
             const char *name, json_t **out, struct wt_err *err)
 {
     struct wt_buf path = wt_buf_make(4096);

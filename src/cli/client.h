@@ -49,7 +49,7 @@ int cli_path(struct wt_buf *out, const struct model_kind *kind, const char *name
 int cli_call(const struct cli_client *c, const char *method, const char *path, const json_t *body,
              json_t **out_json, struct wt_err *err);
 
-int cli_get(const struct cli_client *c, const struct model_kind *kind, const char *namespace,
+int cli_get_object(const struct cli_client *c, const struct model_kind *kind, const char *namespace,
             const char *name, json_t **out, struct wt_err *err);
 
 /* Calls `on_event` with {type, object} lines of a watch until it returns non-zero, the server ends it, or the

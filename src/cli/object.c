@@ -23,8 +23,11 @@ int cli_kind_parse(struct wt_str text, const struct model_kind **out, struct wt_
     if (near)
         return wt_fail(err, WT_EINVAL, "there is no kind \"%.*s\"; did you mean %s?", WT_ARG(text),
                        near->name);
-    return wt_fail(err, WT_EINVAL, "there is no kind \"%.*s\"; `watari explain --kinds` lists all",
-                   WT_ARG(text));
+    char all[256];
+    size_t n = 0;
+    for (unsigned i = 0; i < model_kinds_len && n < sizeof(all); i++)
+        n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s", i ? ", " : "", model_kinds[i].name);
+    return wt_fail(err, WT_EINVAL, "there is no kind \"%.*s\"; there are %s", WT_ARG(text), all);
 }
 
 int cli_ref_parse(const struct cli_texts *operands, struct cli_ref *out, struct wt_err *err)
@@ -167,7 +170,7 @@ int cli_fetch(const struct cli_client *c, const struct model_kind *kind, const c
     /* A name with a slash would reach another path of the API. */
     if (!*name || strpbrk(name, "/?#% "))
         return wt_fail(err, WT_EINVAL, "\"%s\" is no name of an object", name);
-    int r = cli_get(c, kind, namespace, name, out, err);
+    int r = cli_get_object(c, kind, namespace, name, out, err);
     if (r == WT_ENOENT && !strstr(err->msg, "nothing answers"))
         return wt_fail(err, r, "%s not found in namespace %s; `watari get %s -A` lists what there is",
                        cli_label(kind, name, label, sizeof(label)), namespace, kind->plural);

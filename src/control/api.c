@@ -278,8 +278,9 @@ static void resource(struct call *c)
             return;
         }
     char message[128];
-    snprintf(message, sizeof(message), "%.16s is not supported here; GET, POST, PUT and DELETE are",
-             c->request->method.len < 16 ? c->request->method.ptr : "this method");
+    struct wt_str method = wt_str_sub(c->request->method, 0, 32);
+    snprintf(message, sizeof(message), "%.*s is not supported here; GET, POST, PUT and DELETE are",
+             WT_ARG(method));
     control_send_status(c->reply, 405, message);
 }
 

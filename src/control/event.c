@@ -39,14 +39,16 @@ static json_t *make_event(const json_t *doc, const char *namespace, const char *
 
 static void drop_oldest(struct control_store *store)
 {
+    if (control_store_count(store, model_kind_event) <= CONTROL_EVENTS_MAX)
+        return;
     json_t *list = control_store_list(store, model_kind_event, NULL), *doc, *oldest = NULL;
-    size_t i, n = json_array_size(list);
+    size_t i;
     json_array_foreach(list, i, doc)
     {
         if (!oldest || control_store_doc_rv(doc) < control_store_doc_rv(oldest))
             oldest = doc;
     }
-    if (n > CONTROL_EVENTS_MAX)
+    if (oldest)
         control_store_delete(store, model_kind_event, model_namespace(oldest), model_name(oldest),
                              0, 0, NULL, NULL);
     json_decref(list);

@@ -162,7 +162,7 @@ static void restore(struct control_work *w)
                            n->epoch, n->step, n->weight);
         act(w, CONTROL_ACT_PUBLISH);
     }
-    if (n->epoch == 0) {
+    if (n->epoch == 0 && !w->seen->pending) {
         control_work_attempt(w, 0);
         control_work_say(w, MODEL_PHASE_PROGRESSING, "started");
         control_work_event(w, false, "Started", "attempt %" PRId64 " begins", n->epoch);
@@ -463,8 +463,7 @@ void control_migration_plan(const struct control_migration_want *want,
     memset(out, 0, sizeof(*out));
     memcpy(&out->next, state, sizeof(out->next));
     struct control_work w = {want, seen, now_ms, &out->next, out, false};
-    bool nothing_moved = state->epoch > 0 && state->weight <= 0;
-    if (seen->pending && !nothing_moved) {
+    if (seen->pending && seen->proxies == 0) {
         requeue(&w, REQUEUE_SOON_MS);
         return;
     }
@@ -472,6 +471,13 @@ void control_migration_plan(const struct control_migration_want *want,
     out->next.requests = seen->requests;
     restore(&w);
     absorb_verdict(&w);
+    if (seen->pending) {
+        /* A partial reading: what is told may be believed, what is not told means nothing yet. */
+        if (control_work_judged(&w))
+            carry_out_verdict(&w);
+        requeue(&w, REQUEUE_SOON_MS);
+        return;
+    }
     if (out->next.has_request)
         control_work_request(&w);
     go_on(&w);

@@ -33,7 +33,7 @@ struct control_running_seen { /* the highest (epoch, tableVersion) that a proxy 
 };
 
 struct control_migration_seen {
-    bool pending;     /* control has just started, proxies may not have reported yet */
+    bool pending;     /* control has just started: some proxies may not have reported yet */
     unsigned proxies; /* that report */
     unsigned silent;  /* that have stopped reporting: a state of its own, not zero */
     struct control_running_seen running;

@@ -119,7 +119,9 @@ int control_observe(const struct control_store *store, const struct control_repo
     see_side(store, reports, namespace, m->spec->to->name.ptr, now_ms, &seen->new);
     struct health_params params = params_of(m->spec, state->weight);
     const char *uid = json_string_value(json_object_get(meta, "uid"));
-    control_reports_migration(reports, uid ? uid : "", state, &params, now_ms, wall_ms, seen);
+    const struct control_report_key key = {uid ? uid : "", namespace, model_name(doc),
+                                           control_store_id(store)};
+    control_reports_migration(reports, &key, state, &params, now_ms, wall_ms, seen);
     seen->requests = state->requests;
     return 0;
 }

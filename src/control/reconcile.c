@@ -214,15 +214,14 @@ static int reconcile(struct job *j, bool pending, struct wt_err *err)
                             &j->want, &j->state, &j->seen, err);
     if (r < 0)
         return r;
-    /* Once a proxy has reported, its reading is there; without any, wait out the grace. */
-    j->seen.pending = pending && j->seen.proxies == 0;
+    j->seen.pending = pending;
     load_base(j->r, j->doc, j->due);
     j->base = control_reports_count(j->r->reports, uid ? uid : "", j->due->base, &j->seen.requests);
     control_migration_plan(&j->want, &j->state, &j->seen, j->wall_ms, &j->plan);
     if (j->plan.requeue_ms)
         j->due->at_ms = j->now_ms + j->plan.requeue_ms;
-    if (j->seen.pending && j->state.epoch == 0)
-        return 0;
+    if (j->plan.next.epoch == 0)
+        return 0; /* not started: no status */
     json_t *proxies = control_reports_proxies(j->r->reports, uid ? uid : "",
                                               json_object_get(status, "proxies"), j->now_ms);
     j->status = control_migration_state_write(&j->plan.next, status, proxies, j->wall_ms);

@@ -132,16 +132,27 @@ unsigned control_reports_silent(const struct control_reports *r, int64_t now_ms)
     return n;
 }
 
-static const json_t *migration_of(const struct report *p, const char *uid)
+static const json_t *migration_by(const struct report *p, const struct control_report_key *key)
 {
+    const char *store = text(p->json, "store");
+    bool by_name = key->store && *store && strcmp(store, key->store) != 0;
     size_t i;
     json_t *m;
     json_array_foreach(json_object_get(p->json, "migrations"), i, m)
     {
-        if (strcmp(text(m, "uid"), uid) == 0)
+        if (strcmp(text(m, "uid"), key->uid) == 0)
+            return m;
+        if (by_name && strcmp(text(m, "name"), key->name) == 0 &&
+            strcmp(text(m, "namespace"), key->namespace) == 0)
             return m;
     }
     return NULL;
+}
+
+static const json_t *migration_of(const struct report *p, const char *uid)
+{
+    const struct control_report_key key = {.uid = uid};
+    return migration_by(p, &key);
 }
 
 static void see_running(const json_t *m, struct control_running_seen *r)
@@ -260,7 +271,8 @@ static void judge_together(const struct merge *m, const struct health_params *pa
              "the new side fails more than the old, over %u proxies", m->n);
 }
 
-void control_reports_migration(const struct control_reports *r, const char *uid,
+void control_reports_migration(const struct control_reports *r,
+                               const struct control_report_key *key,
                                const struct control_migration_state *state,
                                const struct health_params *params, int64_t now_ms, int64_t wall_ms,
                                struct control_migration_seen *seen)
@@ -272,7 +284,7 @@ void control_reports_migration(const struct control_reports *r, const char *uid,
         merge.bits = wt_calloc(1, BITMAP_BYTES);
     for (struct wt_map_entry *e = wt_map_first(&r->proxies); e; e = wt_map_next(&r->proxies, e)) {
         const struct report *p = e->value;
-        const json_t *m = migration_of(p, uid);
+        const json_t *m = migration_by(p, key);
         if (!m)
             continue;
         see_verdict(m, e->key.ptr, &seen->verdict);

@@ -25,11 +25,18 @@ int control_reports_absorb(struct control_reports *r, json_t *report, int64_t no
 unsigned control_reports_fresh(const struct control_reports *r, int64_t now_ms);
 unsigned control_reports_silent(const struct control_reports *r, int64_t now_ms);
 
+/* Which Migration. `store` is the id of our store: a proxy whose snapshot came from another one
+ * (ours was lost) knows the object by another uid, and is matched by name. NULL: by uid alone. */
+struct control_report_key {
+    const char *uid, *namespace, *name, *store;
+};
+
 /* Fills what reports say about a migration: proxies, silent, running, running_now, verdict, passed,
  * wanting. Evidence counts only where it is about (epoch, step, table_version) of `state`. With
  * several proxies their bitmaps are united and judged here as well, by the functions that proxies
  * use. */
-void control_reports_migration(const struct control_reports *r, const char *uid,
+void control_reports_migration(const struct control_reports *r,
+                               const struct control_report_key *key,
                                const struct control_migration_state *state,
                                const struct health_params *params, int64_t now_ms, int64_t wall_ms,
                                struct control_migration_seen *seen);

@@ -39,7 +39,7 @@ struct control {
     struct rpc_server *servers[2];
     struct io_fiber *fibers[2];
     int64_t started_ms;
-    bool read_files_again, rejected;
+    bool read_files_again;
     int result;
     struct wt_err *err;
 };
@@ -64,6 +64,10 @@ static void on_report(void *ctx, const json_t *report)
     struct control *c = ctx;
     (void)report;
     control_reconciler_add_all(c->reconciler, io_now_ms());
+    /* Before the answer: a proxy that knows more than we do (our store was lost) must not be told
+     * less first. */
+    bool pending = io_now_ms() - c->started_ms < GRACE_MS;
+    control_reconciler_run(c->reconciler, pending, io_now_ms(), io_wall_ms());
     io_cond_broadcast(&c->work);
 }
 
@@ -80,7 +84,7 @@ static void handle(void *ctx, const struct rpc_request *request, struct rpc_repl
 static bool is_ready(void *ctx)
 {
     const struct control *c = ctx;
-    return !c->rejected && io_now_ms() - c->started_ms >= 0;
+    return !c->files || control_files_stats(c->files).applied > 0;
 }
 
 static void add_metrics(void *ctx, struct wt_buf *out)
@@ -135,7 +139,6 @@ static void apply_files(struct control *c, bool force, int64_t *again_ms)
 {
     struct wt_err err = {0};
     int r = control_files_apply(c->files, force, io_now_ms(), io_wall_ms(), again_ms, &err);
-    c->rejected = r < 0;
     if (r < 0)
         wt_log(WT_LOG_ERROR, "files: nothing was changed: %s", err.msg);
     if (r == WT_EIO || r == WT_ENOMEM)

@@ -22,6 +22,13 @@ static void send_answer(struct control_sync *s, const struct rpc_request *reques
         control_send_status(reply, 503, "out of memory");
         return;
     }
+    /* A store that was lost and holds nothing yet is an empty reading: the proxy keeps what it
+     * serves. */
+    if (*store && strcmp(store, control_store_id(s->store)) != 0 &&
+        model_snapshot_len(snapshot) == 0) {
+        json_decref(delta);
+        delta = json_null();
+    }
     bool several = control_reports_fresh(s->reports, io_now_ms()) > 1;
     json_t *answer = json_pack("{s:s, s:I, s:b, s:o}", "store", control_store_id(s->store),
                                "version", (json_int_t)model_snapshot_version(snapshot),

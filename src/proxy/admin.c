@@ -1,6 +1,252 @@
-#include "proxy/internal.h"
+/* The admin server: metrics, health, what is served. It changes nothing but by POST, and not for a page of another
+ * site that a browser shows. */
+#include "proxy/admin.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "proxy/metrics.h"
+#include "proxy/resolve.h"
+#include "rpc/server.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { CONNECTIONS_MAX = 64, BODY_BYTES = 64 << 10, PAGE_BYTES = 64 << 20, BACKLOG = 64, AGAIN_MS = 1000 };
+
+struct page {
+    struct proxy *proxy;
+    const struct rpc_request *request;
+    struct rpc_reply *reply;
+};
+
+static void say(const struct page *pg, unsigned status, const char *text)
+{
+    (void)rpc_reply_send(pg->reply, status, WT_STR("text/plain; charset=utf-8"), wt_str_z(text));
+}
+
+static void send_json(const struct page *pg, json_t *doc)
+{
+    char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
+    json_decref(doc);
+    if (text)
+        (void)rpc_reply_send(pg->reply, 200, WT_STR("application/json"), wt_str_z(text));
+    else
+        say(pg, 503, "out of memory\n");
+    free(text);
+}
+
+static void metrics(const struct page *pg)
+{
+    struct proxy *p = pg->proxy;
+    struct wt_err err;
+    struct wt_buf out wt_autobuf = wt_buf_make(PAGE_BYTES);
+    struct proxy_metrics_info info = {
+        .version = WT_STR(WATARI_VERSION),
+        .start_wall_ms = p->start_wall_ms,
+        .now_wall_ms = p->sys->wall_ms(p->sys),
+        .live = !p->draining,
+        .snapshots_rejected = p->snapshots_rejected,
+    };
+    proxy_admin_set_gauges(p);
+    if (proxy_metrics_render(p->shared.stats, &info, &out, &err) < 0)
+        say(pg, 503, err.msg);
+    else
+        (void)rpc_reply_send(pg->reply, 200, WT_STR(PROXY_METRICS_CONTENT_TYPE), wt_buf_str(&out));
+}
+
+static void healthz(const struct page *pg)
+{
+    say(pg, 200, "ok\n");
+}
+
+static void readyz(const struct page *pg)
+{
+    if (pg->proxy->draining)
+        say(pg, 503, "draining\n");
+    else if (pg->proxy->config->n_listeners == 0)
+        say(pg, 503, "nothing is served yet\n");
+    else
+        say(pg, 200, "ok\n");
+}
+
+static void stats(const struct page *pg)
+{
+    struct wt_buf want wt_autobuf = wt_buf_make(64), out wt_autobuf = wt_buf_make(PAGE_BYTES);
+    json_t *all = proxy_admin_stats(pg->proxy), *value;
+    bool json = rpc_query_get(pg->request->query, WT_STR("format"), &want) &&
+                wt_str_eq(wt_buf_str(&want), WT_STR("json"));
+    const char *name;
+    json_t *list = json_array();
+    json_object_foreach(all, name, value)
+    {
+        if (json)
+            json_array_append_new(list, json_pack("{s:s, s:O}", "name", name, "value", value));
+        else
+            wt_buf_printf(&out, "%s: %lld\n", name, (long long)json_integer_value(value));
+    }
+    if (json)
+        send_json(pg, json_pack("{s:O}", "stats", list));
+    else if (!all || wt_buf_error(&out))
+        say(pg, 503, "out of memory\n");
+    else
+        (void)rpc_reply_send(pg->reply, 200, WT_STR("text/plain; charset=utf-8"), wt_buf_str(&out));
+    json_decref(list);
+    json_decref(all);
+}
+
+static void config(const struct page *pg)
+{
+    send_json(pg, proxy_admin_config(pg->proxy));
+}
+
+static const char *const levels[] = {"error", "warn", "info", "debug"};
+
+static void show_level(const struct page *pg)
+{
+    char line[64];
+    snprintf(line, sizeof line, "level: %s\n", levels[wt_log_get_level()]);
+    say(pg, 200, line);
+}
+
+static void set_level(const struct page *pg)
+{
+    struct wt_buf want wt_autobuf = wt_buf_make(64);
+    bool given = rpc_query_get(pg->request->query, WT_STR("level"), &want);
+    for (unsigned i = 0; given && i < sizeof levels / sizeof levels[0]; i++) {
+        if (!wt_str_eq(wt_buf_str(&want), wt_str_z(levels[i])))
+            continue;
+        wt_log_set_level((enum wt_log_level)i);
+        show_level(pg);
+        return;
+    }
+    say(pg, 400, "usage: POST /logging?level=error|warn|info|debug\n");
+}
+
+static void quit(const struct page *pg)
+{
+    say(pg, 200, "draining\n");
+    proxy_begin_drain(pg->proxy);
+}
+
+static void home(const struct page *pg);
+
+static const struct {
+    struct wt_str path;
+    bool post;
+    void (*show)(const struct page *pg);
+    const char *help;
+} pages[] = {
+    {WT_STR_INIT("/"), false, home, "this page"},
+    {WT_STR_INIT("/metrics"), false, metrics, "counters as Prometheus text"},
+    {WT_STR_INIT("/healthz"), false, healthz, "whether the process lives"},
+    {WT_STR_INIT("/readyz"), false, readyz, "whether it serves and does not drain"},
+    {WT_STR_INIT("/stats"), false, stats, "counters as text; ?format=json"},
+    {WT_STR_INIT("/config"), false, config, "what is served, as JSON"},
+    {WT_STR_INIT("/logging"), false, show_level, "level of the log"},
+    {WT_STR_INIT("/logging"), true, set_level, "?level=debug sets it"},
+    {WT_STR_INIT("/quitquitquit"), true, quit, "drains and ends the process"},
+};
+enum { PAGES = sizeof pages / sizeof pages[0] };
+
+static void home(const struct page *pg)
+{
+    struct wt_buf out wt_autobuf = wt_buf_make(4096);
+    for (unsigned i = 0; i < PAGES; i++)
+        wt_buf_printf(&out, "%-5s%-16s%s\n", pages[i].post ? "POST" : "GET", pages[i].path.ptr,
+                      pages[i].help);
+    (void)rpc_reply_send(pg->reply, 200, WT_STR("text/plain; charset=utf-8"), wt_buf_str(&out));
+}
+
+static void handle(void *ctx, const struct rpc_request *request, struct rpc_reply *reply)
+{
+    struct page pg = {ctx, request, reply};
+    struct wt_str origin;
+    bool is_post = wt_str_eq(request->method, WT_STR("POST"));
+    bool is_get = wt_str_eq(request->method, WT_STR("GET")) || wt_str_eq(request->method, WT_STR("HEAD"));
+    bool known = false;
+    if (is_post && http_head_get_name(request->head, WT_STR("origin"), &origin)) {
+        say(&pg, 403, "not from a web page\n");
+        return;
+    }
+    for (unsigned i = 0; i < PAGES; i++) {
+        if (!wt_str_eq(request->path, pages[i].path))
+            continue;
+        known = true;
+        if (pages[i].post ? is_post : is_get) {
+            pages[i].show(&pg);
+            return;
+        }
+    }
+    say(&pg, known ? 405 : 404, known ? "another method is needed here\n" : "no such page\n");
+}
+
+/* ---- starting ---- */
+
+struct start {
+    struct proxy *proxy;
+    struct rpc_handler handler;
+    union io_addr addr;
+};
+
+static void write_address(void *arg)
+{
+    const struct start *s = arg;
+    struct wt_err err;
+    char path[512], text[IO_ADDR_TEXT + 2];
+    io_addr_format(&s->addr, text);
+    strcat(text, "\n");
+    snprintf(path, sizeof path, "%s/admin.addr", s->proxy->options->state_dir);
+    if (io_file_write(s->proxy->sys, path, wt_str_z(text), 0644, &err) < 0)
+        wt_log(WT_LOG_WARN, "%s", err.msg);
+}
+
+static int serve(struct start *s, struct wt_err *err)
+{
+    struct proxy *p = s->proxy;
+    struct rpc_server *server;
+    struct sockaddr_storage name;
+    char text[IO_ADDR_TEXT];
+    int fd = io_listen(p->sys, &s->addr, BACKLOG, err);
+    if (fd < 0)
+        return fd;
+    if (p->sys->sockname(p->sys, fd, &name) == 0)
+        memcpy(&s->addr.storage, &name, sizeof name);
+    int r = rpc_server_new(&s->handler, fd, &server);
+    if (r < 0)
+        return wt_fail(err, r, "%s", wt_code_text(r));
+    wt_log(WT_LOG_INFO, "admin on http://%s", io_addr_format(&s->addr, text));
+    io_offload(write_address, s);
+    return 0;
+}
+
+/* The port may still be another proxy's, which drains: users must not wait for the end of that. */
+static void serve_later(void *arg)
+{
+    struct start *s = arg;
+    struct wt_err err;
+    while (serve(s, &err) < 0)
+        if (io_sleep_until(io_now_ms() + AGAIN_MS) < 0)
+            return;
+}
 
 int proxy_admin_start(struct proxy *p, struct wt_err *err)
 {
-    return 0;
+    struct start *s = wt_calloc(1, sizeof *s);
+    struct wt_err why;
+    if (!s)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    *s = (struct start){.proxy = p,
+                        .handler = {handle, p, BODY_BYTES, CONNECTIONS_MAX}};
+    int r = proxy_resolve_literal(wt_str_z(p->options->admin), &s->addr, err);
+    if (r < 0) {
+        wt_free(s);
+        return wt_wrap(err, r, "--admin");
+    }
+    if (serve(s, &why) == 0)
+        return 0; /* it lives as long as the process */
+    wt_log(WT_LOG_WARN, "admin: %s; trying again every second", why.msg);
+    return io_spawn(IO_STACK_DEEP, serve_later, s, NULL) < 0 ? wt_fail(err, WT_ENOMEM, "out of memory") : 0;
 }

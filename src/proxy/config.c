@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "model/view.h"
 
-#include <unistd.h>
 
 /* ---- listeners ---- */
 
@@ -19,7 +18,7 @@ void proxy_listener_unref(struct proxy_listener *l)
     if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
         return;
     if (l->fd >= 0)
-        close(l->fd);
+        l->sys->close(l->sys, l->fd);
     proxy_stats_entry_unref(l->stats);
     wt_free(l);
 }
@@ -307,6 +306,7 @@ static struct proxy_listener *open_listener(struct builder *b, const union io_ad
     if (!l)
         return NULL;
     atomic_init(&l->refs, 1);
+    l->sys = b->build->sys;
     l->addr = *addr;
     l->port = io_addr_port(addr);
     io_addr_format(addr, l->text);
@@ -455,6 +455,8 @@ static int add_routes(struct builder *b, struct wt_err *err)
             break;
         pieces[n++] = p;
         r = wt_map_put(&c->pieces, i->key, p, NULL);
+        if (r < 0)
+            proxy_route_piece_unref(p);
     }
     struct proxy_routes_input in = {
         .pieces = pieces,

@@ -15,6 +15,7 @@ struct proxy_listener {
     union io_addr addr;
     char text[IO_ADDR_TEXT]; /* "0.0.0.0:8080" */
     uint16_t port;
+    struct io_sys *sys; /* whose descriptor it is */
     int fd;
     struct proxy_stats_entry *stats;
 };
@@ -57,6 +58,7 @@ struct proxy_found_hosts {
 
 /* What a build needs beside the snapshot. */
 struct proxy_build {
+    struct io_sys *sys;
     unsigned n_workers;
     struct proxy_stats *stats;
     int64_t now_ms;

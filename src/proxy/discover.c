@@ -87,24 +87,19 @@ struct reading {
 
 static int read_line(struct wt_str line, unsigned number, struct proxy_resolved *out, struct wt_err *err)
 {
-    union io_addr addr = {0};
-    uint64_t port;
-    line = wt_str_trim(wt_str_sub(line, 0, wt_str_find(line, '#')));
+    union io_addr addr;
+    line = wt_str_sub(line, 0, wt_str_find(line, '#'));
     if (line.len && line.ptr[line.len - 1] == '\r')
-        line = wt_str_trim(wt_str_sub(line, 0, line.len - 1));
+        line.len--;
+    line = wt_str_trim(line);
     if (!line.len)
         return 0;
-    size_t colon = line.len;
-    while (colon > 0 && line.ptr[colon - 1] != ':')
-        colon--;
-    if (colon == 0 || !wt_str_u64(wt_str_sub(line, colon, line.len), &port) || port < 1 || port > 65535)
-        return wt_fail(err, WT_EINVAL, "line %u: \"%.*s\" is not ADDRESS:PORT", number, WT_ARG(line));
-    struct wt_str host = wt_str_sub(line, 0, colon - 1);
-    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
-        host = wt_str_sub(host, 1, host.len - 1);
-    if (!host.len || host.ptr[0] == '/' || io_addr_parse(host, (uint16_t)port, &addr, err) < 0)
-        return wt_fail(err, WT_EINVAL, "line %u: \"%.*s\" is not ADDRESS:PORT", number, WT_ARG(line));
-    return proxy_resolved_add(out, &addr, err);
+    int r = proxy_resolve_literal(line, &addr, err);
+    if (r == 0 && io_addr_port(&addr) == 0)
+        r = wt_fail(err, WT_EINVAL, "port 0");
+    if (r == 0)
+        r = proxy_resolved_add(out, &addr, err);
+    return r < 0 ? wt_wrap(err, r, "line %u", number) : 0;
 }
 
 static int read_hosts(struct reading *r)
@@ -201,18 +196,6 @@ static void run(void *arg)
 
 /* ---- following the configs ---- */
 
-static int parse_resolver(struct wt_str text, union io_addr *out, struct wt_err *err)
-{
-    struct proxy_resolved one = {0};
-    int r = read_line(text, 1, &one, err);
-    if (r == 0 && one.n == 1)
-        *out = one.addrs[0];
-    else if (r == 0)
-        r = wt_fail(err, WT_EINVAL, "a resolver is ADDRESS:PORT");
-    wt_free(one.addrs);
-    return r;
-}
-
 static int fill(struct source *s, const struct model_backend_spec *spec, struct wt_err *err)
 {
     int r = 0;
@@ -225,7 +208,8 @@ static int fill(struct source *s, const struct model_backend_spec *spec, struct 
     s->what.port = (uint16_t)spec->dns->port;
     s->what.refresh_ms = spec->dns->refresh_ms;
     for (uint32_t i = 0; r == 0 && i < spec->dns->n_resolvers && i < PROXY_RESOLVERS_MAX; i++)
-        r = parse_resolver(spec->dns->resolvers[i], &s->what.resolvers[s->what.n_resolvers++], err);
+        r = proxy_resolve_literal(spec->dns->resolvers[i], &s->what.resolvers[s->what.n_resolvers++],
+                                  err);
     return s->what.host ? r : wt_fail(err, WT_ENOMEM, "out of memory");
 }
 

@@ -301,12 +301,21 @@ static void end_gone(struct proxy_trip *t, struct proxy_try *try)
         t->flags |= PROXY_LOG_DC;
 }
 
-/* Tries until `try` holds what is to be delivered. */
+/* What the log says of an attempt; only the last one's is said (Envoy likewise: a flag goes with the answer given). */
+static const uint32_t attempt_flags =
+    PROXY_LOG_UH | PROXY_LOG_UF | PROXY_LOG_UT | PROXY_LOG_UC | PROXY_LOG_UPE;
+
+/* Tries until `try` holds what is to be delivered. A retry is held against the budget while it runs: a budget that is given
+ * back at once bounds nothing when all hosts fail slowly. */
 static void try_all(struct proxy_trip *t, struct proxy_try *try)
 {
     struct proxy_tried tried = {0};
+    struct proxy_backend *budget = NULL;
     for (;;) {
         attempt(t, try, &tried);
+        if (budget)
+            proxy_backend_give_retry(budget, t->worker->id);
+        budget = NULL;
         if (t->gone)
             return;
         bool bad = is_bad(t, try);
@@ -318,12 +327,14 @@ static void try_all(struct proxy_trip *t, struct proxy_try *try)
         }
         if (!wants_retry(t, try))
             return;
+        budget = try->backend;
         int r = back_off(t, try);
-        proxy_backend_give_retry(try->backend, t->worker->id);
         drop(try);
         t->side = next_side(t);
+        t->flags &= ~attempt_flags;
         t->first_byte_ns = 0;
         if (r < 0) {
+            proxy_backend_give_retry(budget, t->worker->id);
             t->gone = true;
             return;
         }

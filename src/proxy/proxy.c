@@ -95,6 +95,7 @@ static void forget_lives(struct proxy *p)
 static int publish(struct proxy *p, struct wt_err *err)
 {
     struct proxy_build build = {
+        .sys = p->sys,
         .n_workers = p->shared.n_workers,
         .stats = p->shared.stats,
         .now_ms = io_now_ms(),

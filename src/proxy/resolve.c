@@ -43,6 +43,24 @@ void proxy_resolved_sort(struct proxy_resolved *r)
     r->n = kept;
 }
 
+int proxy_resolve_literal(struct wt_str text, union io_addr *out, struct wt_err *err)
+{
+    uint64_t port;
+    union io_addr addr = {0};
+    size_t colon = text.len;
+    while (colon > 0 && text.ptr[colon - 1] != ':')
+        colon--;
+    struct wt_str host = wt_str_sub(text, 0, colon ? colon - 1 : 0);
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        host = wt_str_sub(host, 1, host.len - 1);
+    if (!host.len || host.ptr[0] == '/' ||
+        !wt_str_u64(wt_str_sub(text, colon, text.len), &port) || port > 65535 ||
+        io_addr_parse(host, (uint16_t)port, &addr, NULL) < 0)
+        return wt_fail(err, WT_EINVAL, "\"%.*s\" is not ADDRESS:PORT", WT_ARG(text));
+    *out = addr;
+    return 0;
+}
+
 /* ---- the system's resolver ---- */
 
 static int ask_system(const char *name, uint16_t port, struct proxy_resolved *out, struct wt_err *err)

@@ -20,6 +20,9 @@ int proxy_resolved_add(struct proxy_resolved *r, const union io_addr *addr, stru
 /* In order, each once; so that two answers with the same addresses are the same bytes. */
 void proxy_resolved_sort(struct proxy_resolved *r);
 
+/* "10.0.0.1:80", "[::1]:80", "::1:80"; no name. Port 0 is one. */
+int proxy_resolve_literal(struct wt_str text, union io_addr *out, struct wt_err *err);
+
 /* All A and AAAA records of a name, each with `port`: from the system's resolver (hosts file included), or from the given
  * name servers alone. Takes 10 s at most. An error when there is no answer or the name does not exist; a name without
  * addresses is n = 0. */

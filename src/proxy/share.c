@@ -122,10 +122,11 @@ static int fill(struct proxy_migration *m, const struct model_migration *v, stru
 {
     const struct model_migration_spec *spec = v->spec;
     struct wt_arena *a = &m->arena;
-    m->uid = wt_arena_str(a, v->metadata->uid);
     m->namespace = wt_arena_str(a, v->metadata->namespace);
     m->name = wt_arena_str(a, v->metadata->name);
     m->id = pair(a, m->namespace, m->name);
+    /* Files that no store has seen give no uid: the name has to do, or all of them would share one guard. */
+    m->uid = v->metadata->uid.len ? wt_arena_str(a, v->metadata->uid) : m->id;
     m->from = pair(a, m->namespace, spec->from->name);
     m->to = pair(a, m->namespace, spec->to->name);
     m->n_routes = spec->n_route_refs;

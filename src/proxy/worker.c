@@ -169,16 +169,21 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void begin(struct io_task *task)
+void proxy_worker_begin(struct proxy_worker *w)
 {
-    struct publish_task *t = WT_CONTAINER(task, struct publish_task, task);
-    struct proxy_worker *w = t->worker;
-    wt_free(t);
     proxy_accept_follow(w);
     if (io_spawn(IO_STACK_FLOW, flush_log, w, NULL) < 0)
         wt_log(WT_LOG_ERROR, "worker %u: out of memory: its access log is flushed only when full", w->id);
     if (w->shared->acknowledge)
         w->shared->acknowledge(w->shared->ctx, w->id);
+}
+
+static void begin(struct io_task *task)
+{
+    struct publish_task *t = WT_CONTAINER(task, struct publish_task, task);
+    struct proxy_worker *w = t->worker;
+    wt_free(t);
+    proxy_worker_begin(w);
 }
 
 static int start_thread(struct proxy_worker *w, struct wt_err *err)
@@ -194,10 +199,10 @@ static int start_thread(struct proxy_worker *w, struct wt_err *err)
     return 0;
 }
 
-int proxy_worker_start(struct proxy_worker *w, unsigned id, struct proxy_shared *shared,
-                       struct proxy_config *config, struct wt_err *err)
+int proxy_worker_init(struct proxy_worker *w, unsigned id, struct proxy_shared *shared,
+                      struct proxy_config *config, struct io_loop *loop, struct wt_err *err)
 {
-    *w = (struct proxy_worker){.id = id, .shared = shared};
+    *w = (struct proxy_worker){.id = id, .shared = shared, .loop = loop};
     wt_list_init(&w->older);
     wt_list_init(&w->conns);
     wt_list_init(&w->accepting);
@@ -206,10 +211,31 @@ int proxy_worker_start(struct proxy_worker *w, unsigned id, struct proxy_shared 
     shared->sys->random(shared->sys, &seed, sizeof seed);
     w->rng.state = seed;
     w->pin = pin_new(config);
-    if (!w->pin)
-        return wt_fail(err, WT_ENOMEM, "worker %u: out of memory", id);
+    if (!w->pin) {
+        proxy_config_unref(config);
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    }
     proxy_count_set(&w->stats->snapshot_version, config->version);
-    int r = io_loop_new(shared->sys, &w->loop, err);
+    return 0;
+}
+
+void proxy_worker_done(struct proxy_worker *w)
+{
+    proxy_config_unref(w->pin->config);
+    wt_free(w->pin);
+    free_buffers(w);
+}
+
+int proxy_worker_start(struct proxy_worker *w, unsigned id, struct proxy_shared *shared,
+                       struct proxy_config *config, struct wt_err *err)
+{
+    struct io_loop *loop;
+    int r = io_loop_new(shared->sys, &loop, err);
+    if (r < 0) {
+        proxy_config_unref(config);
+        return wt_wrap(err, r, "worker %u", id);
+    }
+    r = proxy_worker_init(w, id, shared, config, loop, err);
     if (r == 0)
         r = start_thread(w, err);
     return r < 0 ? wt_wrap(err, r, "worker %u", id) : 0;

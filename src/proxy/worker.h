@@ -79,6 +79,13 @@ void proxy_pin_give(struct proxy_worker *w, struct proxy_pin *p);
 int proxy_worker_start(struct proxy_worker *w, unsigned id, struct proxy_shared *shared,
                        struct proxy_config *config, struct wt_err *err) WT_NODISCARD;
 
+/* The same in parts, without a thread: on a loop of the caller's (simulations). `begin` runs on that loop; `done` when no
+ * connection, fiber or posted task is left. */
+int proxy_worker_init(struct proxy_worker *w, unsigned id, struct proxy_shared *shared,
+                      struct proxy_config *config, struct io_loop *loop, struct wt_err *err) WT_NODISCARD;
+void proxy_worker_begin(struct proxy_worker *w);
+void proxy_worker_done(struct proxy_worker *w);
+
 /* From the publisher's thread. */
 void proxy_worker_publish(struct proxy_worker *w, struct proxy_config *config); /* takes its own ref */
 void proxy_worker_drain(struct proxy_worker *w);  /* no new connections; close what is idle in time */

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { WORLDS = 300, TURNS = 120 };
+enum { WORLDS = 40, TURNS = 120 }; /* WORLDS=N in the environment runs more */
 
 static const char *const specs[] = {
     "{\"state\": \"Shared\", \"steps\": [{\"setWeight\": 0.002}, {\"pause\": {\"duration\": "
@@ -54,6 +54,7 @@ static struct control_migration_seen random_seen(struct wt_rng *rng,
     struct control_migration_seen s;
     memset(&s, 0, sizeof(s));
     s.proxies = wt_rng_below(rng, 3);
+    s.pending = wt_rng_below(rng, 10) == 0;
     s.silent = wt_rng_below(rng, 4) == 0;
     s.passed = wt_rng_below(rng, 2);
     s.old = (struct control_side_seen){true, wt_rng_below(rng, 8) != 0, wt_rng_below(rng, 3), 2};
@@ -78,7 +79,9 @@ static void random_request(struct wt_rng *rng, struct control_migration_state *s
         return;
     state->has_request = true;
     state->request_verb = 1 + (enum model_migration_verb)wt_rng_below(rng, 8);
-    state->request_weight = wt_rng_below(rng, 101);
+    state->request_weight =
+        state->request_verb == MODEL_VERB_SET_WEIGHT ? wt_rng_below(rng, 101) : 0;
+    memset(state->request_id, 0, sizeof(state->request_id));
     snprintf(state->request_id, sizeof(state->request_id), "r%u", wt_rng_below(rng, 1000));
 }
 
@@ -93,11 +96,14 @@ static void check_laws(const struct model_migration_spec *spec,
                        const struct control_migration_plan *plan)
 {
     const struct control_migration_state *after = &plan->next;
-    bool asked = before->has_request;
+    bool asked = before->has_request && !seen->pending;
     assert_true(after->epoch >= before->epoch);
     assert_true(after->table_version >= before->table_version);
     assert_true(after->weight >= 0 && after->weight <= 100);
-    assert_false(after->has_request && after->epoch > 0);
+    if (seen->pending)
+        assert_true(after->weight <= before->weight && after->has_request == before->has_request);
+    else
+        assert_false(after->has_request);
     /* A verdict is undone by a user only, and then the epoch is another. */
     if (judged(before) && !asked) {
         assert_int_equal(after->epoch, before->epoch);
@@ -180,7 +186,9 @@ static void one_world(uint64_t seed)
 static void laws_hold_in_random_worlds(void **unused)
 {
     (void)unused;
-    for (uint64_t seed = 1; seed <= WORLDS; seed++)
+    const char *more = getenv("WORLDS");
+    uint64_t worlds = more ? strtoull(more, NULL, 10) : WORLDS;
+    for (uint64_t seed = 1; seed <= worlds; seed++)
         one_world(seed);
 }
 

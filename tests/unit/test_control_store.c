@@ -285,6 +285,7 @@ static void silence_is_not_zero(void **unused)
     struct control_reports *r = control_reports_new();
     const struct health_params params = {0.001, 0.005, 0.25, 0.05, 0.1, true};
     struct control_migration_state state = {.epoch = 1, .table_version = 1, .weight = 10};
+    const struct control_report_key key = {.uid = "u"};
     json_t *one = report("p1", "a", 5000), *two = report("p2", "b", 5000);
     assert_int_equal(control_reports_absorb(r, one, 1000, 1000, NULL), 0);
     assert_int_equal(control_reports_absorb(r, two, 4000, 4000, NULL), 0);
@@ -296,10 +297,26 @@ static void silence_is_not_zero(void **unused)
         {5000, 2, 0, true}, {7000, 1, 1, false}, {32000, 0, 1, false}, {40000, 0, 0, false}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct control_migration_seen seen = {0};
-        control_reports_migration(r, "u", &state, &params, rows[i].now_ms, 0, &seen);
+        control_reports_migration(r, &key, &state, &params, rows[i].now_ms, 0, &seen);
         assert_int_equal(seen.proxies, rows[i].proxies);
         assert_int_equal(seen.silent, rows[i].silent);
         assert_int_equal(seen.passed, rows[i].passed);
+    }
+    /* The object has another uid in a store that is not the proxy's: its name finds it. */
+    json_t *migration_report = json_array_get(json_object_get(one, "migrations"), 0);
+    json_object_set_new(one, "store", json_string("lost"));
+    json_object_set_new(migration_report, "name", json_string("m"));
+    json_object_set_new(migration_report, "namespace", json_string("n"));
+    static const struct {
+        struct control_report_key key;
+        bool found;
+    } keys[] = {{{"new", "n", "m", "ours"}, true},
+                {{"new", "n", "m", "lost"}, false},
+                {{"new", "n", "other", "ours"}, false}};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct control_migration_seen seen = {0};
+        control_reports_migration(r, &keys[i].key, &state, &params, 5000, 0, &seen);
+        assert_int_equal(seen.running.any, keys[i].found);
     }
     json_decref(one);
     json_decref(two);

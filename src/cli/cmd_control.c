@@ -1,0 +1,49 @@
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "control/control.h"
+
+#include <stdio.h>
+
+static const struct cli_usage usage = {
+    "control", "control [-f FILE|DIR] [--listen ADDR:PORT]",
+    "The control plane alone: API, state, controllers. `watari up` starts it together with a proxy.\n"
+    "SIGTERM ends it, SIGHUP reads the files again."};
+
+int cli_control(int argc, char **argv)
+{
+    struct cli_texts files = {0}, operands = {0};
+    struct wt_err err;
+    char state[256], run[256];
+    const char *state_dir = NULL, *run_dir = NULL, *listen = NULL;
+    int code;
+    bool help = false;
+    const struct cli_option options[] = {
+        {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "objects; followed when they change"},
+        {0, "state-dir", CLI_TEXT, &state_dir, "DIR", "where its state is kept"},
+        {0, "run-dir", CLI_TEXT, &run_dir, "DIR", "where its socket lies (default: the state dir, if given)"},
+        {0, "listen", CLI_TEXT, &listen, "ADDR:PORT", "the API on TCP too; port 0 picks a free one"},
+        {'h', "help", CLI_FLAG, &help, "", "this text"},
+    };
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
+        return code;
+    if (operands.n) {
+        wt_fail(&err, WT_EINVAL, "\"%s\" is no option; files are given with -f", operands.items[0]);
+        return cli_args_wrong(&usage, &err);
+    }
+    cli_state_dir(state_dir, state, sizeof(state));
+    if (run_dir)
+        snprintf(run, sizeof(run), "%s", run_dir);
+    else
+        cli_run_dir(state_dir, run, sizeof(run));
+    const struct control_options o = {
+        .files = files.items,
+        .n_files = files.n,
+        .state_dir = state,
+        .run_dir = run,
+        .listen = listen,
+        .socket_fd = -1,
+        .listen_fd = -1,
+    };
+    return control_run(&o, &err) < 0 ? cli_fail("control", &err) : CLI_OK;
+}
