@@ -188,7 +188,7 @@ static struct rpc_call call_of(const struct cli_client *c, const char *method, c
 static int unreachable(const struct cli_client *c, int r, struct wt_err *err)
 {
     if (r == WT_EREFUSED || r == WT_ENOENT)
-        return wt_fail(err, r,
+        return wt_fail(err, WT_EREFUSED,
                        "nothing answers at %s; is `watari up` running, and is it the same --state-dir?",
                        c->where);
     return r;

@@ -45,7 +45,7 @@ int cli_path(struct wt_buf *out, const struct model_kind *kind, const char *name
              const char *name, const char *sub);
 
 /* One call. *out_json is the answer's document (may be NULL when empty). A status over 299 is an error whose sentence is
- * the server's; 404 is WT_ENOENT, 409 WT_ECONFLICT, 400 and 422 WT_EINVAL. */
+ * the server's; 404 is WT_ENOENT (no server at all: WT_EREFUSED), 409 WT_ECONFLICT, 400 and 422 WT_EINVAL. */
 int cli_call(const struct cli_client *c, const char *method, const char *path, const json_t *body,
              json_t **out_json, struct wt_err *err);
 

@@ -36,8 +36,6 @@ static int write_one(const struct apply *a, const json_t *wanted, const char *na
     int r = cli_get_object(&a->client, kind, namespace, model_name(wanted), &current, err);
     if (r < 0 && r != WT_ENOENT)
         return r;
-    if (r == WT_ENOENT && strstr(err->msg, "nothing answers"))
-        return r;
     json_t *made = cli_merge(wanted, current, namespace);
     r = made ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
     if (r == 0 && current)
@@ -87,7 +85,7 @@ static int visit(void *ctx, const struct model_doc *doc)
         a->n_failed++;
         a->worst = a->worst ? a->worst : r;
         /* No use in asking a server for every object that is not there at all. */
-        return r == WT_EREFUSED || strstr(err.msg, "nothing answers") ? r : 0;
+        return r == WT_EREFUSED ? r : 0;
     }
     if (!a->quiet)
         printf("%s %s%s\n", label, word, a->trial ? " (server dry run)" : "");

@@ -48,7 +48,7 @@ static void delete_one(struct delete *d, const struct model_kind *kind, const ch
     json_t *current = NULL, *last = NULL;
     wt_autobuf struct wt_buf path = wt_buf_make(4096);
     int r = cli_fetch(&d->client, kind, namespace, name, &current, &err);
-    if (r == WT_ENOENT && d->ignore_not_found && !strstr(err.msg, "nothing answers"))
+    if (r == WT_ENOENT && d->ignore_not_found)
         return;
     if (r == 0) {
         cli_path(&path, kind, namespace, name, NULL);

@@ -171,7 +171,7 @@ int cli_fetch(const struct cli_client *c, const struct model_kind *kind, const c
     if (!*name || strpbrk(name, "/?#% "))
         return wt_fail(err, WT_EINVAL, "\"%s\" is no name of an object", name);
     int r = cli_get_object(c, kind, namespace, name, out, err);
-    if (r == WT_ENOENT && !strstr(err->msg, "nothing answers"))
+    if (r == WT_ENOENT)
         return wt_fail(err, r, "%s not found in namespace %s; `watari get %s -A` lists what there is",
                        cli_label(kind, name, label, sizeof(label)), namespace, kind->plural);
     return r;

@@ -2,16 +2,23 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/cli.h"
 #include "io/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
-    RESTART_FIRST_MS = 20,  /* a proxy is back within a second */
-    RESTART_MOST_MS = 5000, /* one that cannot live must not burn a CPU */
-    STEADY_MS = 10000,      /* having lived so long, it starts afresh */
+    RESTART_FIRST_MS = 20,
+    RESTART_SOON_MS = 640, /* however often it is killed, it is back within a second … */
+    RESTARTS_SOON = 20,    /* … but one that cannot live must not burn a CPU */
+    RESTART_LATE_MS = 5000,
+    STEADY_MS = 2000, /* having lived so long, it starts afresh */
 };
 
 /* ---- the notes ---- */
@@ -54,21 +61,43 @@ static void adopt(struct cli_child *c, struct wt_str notes)
 
 /* ---- keeping one child ---- */
 
-static int start(struct cli_supervisor *s, struct cli_child *c, struct wt_err *err)
+static int spawn(struct cli_supervisor *s, struct cli_child *c, int null, int extra, struct wt_err *err)
 {
-    struct io_process_fd out[] = {{1, 1}, {2, 2}};
+    const struct io_process_fd fds[] = {{null, 0}, {1, 1}, {2, 2}, {extra, CLI_CHILD_FD}};
     struct io_process_spec spec = {
         .path = s->program,
         .argv = c->argv,
-        .fds = out,
-        .n_fds = 2,
+        .env = c->env,
+        .fds = fds,
+        .n_fds = extra < 0 ? 3 : 4,
+        .set_ids = c->user != NULL,
         .new_session = true, /* Ctrl-C reaches the supervisor alone, which ends them in order */
     };
-    int r = io_process_spawn(&spec, &c->process, err);
-    c->started_ms = io_now_ms();
+    if (c->user) {
+        spec.uid = c->user->uid;
+        spec.gid = c->user->gid;
+        spec.keep_caps = CLI_CHILD_CAPS;
+    }
+    return io_process_spawn(&spec, &c->process, err);
+}
+
+static int start(struct cli_supervisor *s, struct cli_child *c, struct wt_err *err)
+{
+    int extra = c->open_fd ? c->open_fd(c->ctx, err) : -1;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int r = c->open_fd && extra < 0 ? extra : 0;
+    if (r == 0 && null < 0)
+        r = wt_fail(err, wt_code_from_errno(errno), "/dev/null: %s", strerror(errno));
     if (r == 0)
-        wt_log(WT_LOG_INFO, "%s started (pid %d)", c->name, (int)c->process.id.pid);
-    return r < 0 ? wt_wrap(err, r, "start %s", c->name) : 0;
+        r = spawn(s, c, null, extra, err);
+    if (null >= 0)
+        close(null);
+    if (r < 0)
+        return wt_wrap(err, r, "start %s", c->name);
+    c->started_ms = io_now_ms();
+    wt_log(WT_LOG_INFO, "%s started (pid %d)", c->name, (int)c->process.id.pid);
+    write_notes(s);
+    return 0;
 }
 
 static void tell_end(const struct cli_child *c)
@@ -76,10 +105,13 @@ static void tell_end(const struct cli_child *c)
     static const char *const how[] = {
         [IO_PROCESS_EXITED] = "exited with status",
         [IO_PROCESS_KILLED] = "was killed by signal",
-        [IO_PROCESS_GONE] = "ended, status unknown:",
+        [IO_PROCESS_GONE] = "ended; how is not known",
     };
-    wt_log(WT_LOG_WARN, "%s (pid %d) %s %d; restarting", c->name, (int)c->process.id.pid,
-           how[c->process.end.how], c->process.end.value);
+    char value[16] = "";
+    if (c->process.end.how != IO_PROCESS_GONE)
+        snprintf(value, sizeof value, " %d", c->process.end.value);
+    wt_log(WT_LOG_WARN, "%s (pid %d) %s%s", c->name, (int)c->process.id.pid, how[c->process.end.how],
+           value);
 }
 
 static int64_t pause_before_restart(struct cli_child *c)
@@ -87,10 +119,16 @@ static int64_t pause_before_restart(struct cli_child *c)
     if (io_now_ms() - c->started_ms > STEADY_MS)
         c->restarts = 0;
     int64_t ms = RESTART_FIRST_MS;
-    for (unsigned i = 0; i < c->restarts && ms < RESTART_MOST_MS; i++)
+    for (unsigned i = 0; i < c->restarts && ms < RESTART_SOON_MS; i++)
         ms *= 2;
-    c->restarts++;
-    return ms < RESTART_MOST_MS ? ms : RESTART_MOST_MS;
+    return c->restarts++ < RESTARTS_SOON ? ms : RESTART_LATE_MS;
+}
+
+/* Its own first words are that it was called wrongly: it would say so for ever. */
+static bool is_hopeless(const struct cli_child *c)
+{
+    return c->process.end.how == IO_PROCESS_EXITED && c->process.end.value == CLI_USAGE &&
+           c->restarts == 0 && io_now_ms() - c->started_ms < STEADY_MS;
 }
 
 struct keep {
@@ -107,6 +145,11 @@ static void keep_running(struct cli_supervisor *s, struct cli_child *c)
             return;
         tell_end(c);
         io_process_done(&c->process);
+        if (is_hopeless(c)) {
+            s->hopeless = true;
+            kill(getpid(), SIGTERM);
+            return;
+        }
         do {
             if (io_sleep_until(io_now_ms() + pause_before_restart(c)) < 0 || s->stopping)
                 return;
@@ -115,7 +158,6 @@ static void keep_running(struct cli_supervisor *s, struct cli_child *c)
                 break;
             wt_log(WT_LOG_ERROR, "%s", err.msg);
         } while (!s->stopping);
-        write_notes(s);
     }
 }
 
@@ -155,6 +197,13 @@ int cli_supervisor_start(struct cli_supervisor *s, struct wt_err *err)
             adopt(&s->children[i], wt_buf_str(&notes));
     wt_buf_done(&notes);
     return start_all(s, err);
+}
+
+void cli_supervisor_hangup(struct cli_supervisor *s)
+{
+    for (unsigned i = 0; i < s->n_children; i++)
+        if (s->children[i].process.id.pid > 0)
+            io_process_signal(&s->children[i].process, SIGHUP);
 }
 
 void cli_supervisor_stop(struct cli_supervisor *s, int64_t patience_ms)

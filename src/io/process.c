@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,6 +128,20 @@ static int place_fds(const struct io_process_spec *spec, int *report)
     return 0;
 }
 
+/* A change of user takes all capabilities; those that shall outlive it and exec must be permitted, inheritable and ambient
+ * (capabilities(7)). */
+static int set_caps(uint32_t caps)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{caps, caps, caps}};
+    if (syscall(SYS_capset, &head, data) < 0)
+        return -errno;
+    for (unsigned i = 0; i < 32; i++)
+        if (caps >> i & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0) < 0)
+            return -errno;
+    return 0;
+}
+
 static int become(const struct io_process_spec *spec)
 {
     if (spec->new_session && setsid() < 0)
@@ -134,10 +150,12 @@ static int become(const struct io_process_spec *spec)
         return -errno;
     if (!spec->set_ids)
         return 0;
+    if (spec->keep_caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+        return -errno;
     if (setgroups(0, NULL) < 0 || setresgid(spec->gid, spec->gid, spec->gid) < 0 ||
         setresuid(spec->uid, spec->uid, spec->uid) < 0)
         return -errno;
-    return 0;
+    return spec->keep_caps ? set_caps(spec->keep_caps) : 0;
 }
 
 /* Between fork and exec in a process that may have threads: system calls only, no allocation, no

@@ -24,6 +24,7 @@ struct io_process_spec {
     _Bool set_ids;                   /* become uid, gid (groups dropped); needs privilege */
     uid_t uid;
     gid_t gid;
+    uint32_t keep_caps; /* with set_ids: these capabilities (bit 1 << CAP_…), and no others, stay */
     _Bool new_session; /* setsid: a terminal's signals go to us alone */
 };
 

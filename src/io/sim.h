@@ -24,6 +24,7 @@ struct sim_end {
     union io_addr self, other;
     int error;
     bool connected, accepted, eof, fin_sent, reset, blocked;
+    bool abort; /* closing it resets (SO_LINGER of 0) */
 };
 
 struct sim_inode {

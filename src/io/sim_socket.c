@@ -277,6 +277,9 @@ static int sim_accept(struct io_sys *sys, int fd, struct sockaddr_storage *out_p
 
 static int sim_setsockopt(struct io_sys *sys, int fd, int level, int name, int value)
 {
+    struct sim_fd *f = sim_fd(sim_of(sys), fd, SIM_SOCKET);
+    if (f && level == SOL_SOCKET && name == SO_LINGER)
+        f->end->abort = value == 0;
     return 0;
 }
 
@@ -449,7 +452,7 @@ unsigned sim_socket_events(const struct sim_fd *f)
 static void end_close(struct io_sim *sim, struct sim_end *end)
 {
     /* Unread bytes turn a close into a reset, as TCP does. */
-    if (end->inbox.len > 0 && !end->reset)
+    if ((end->inbox.len > 0 || end->abort) && !end->reset)
         send_reset(sim, end);
     else if (!end->reset)
         send_fin(sim, end);

@@ -15,7 +15,7 @@ static int open_with(struct io_stream *s, int fd, bool shared)
 {
     struct io_loop *loop = io_loop_current;
     s->fd = fd;
-    s->ready = 0;
+    s->ready = s->broken = 0;
     s->shared = shared;
     s->reader = s->writer = NULL;
     int r = (shared ? loop->sys->poll_add_shared : loop->sys->poll_add)(loop->sys, loop->poll_fd, fd, s);
@@ -171,8 +171,10 @@ ssize_t io_read_now(struct io_stream *s, void *out, size_t n)
             s->ready &= (uint8_t)~IO_IN;
         return got;
     }
+    if (got == 0 && n > 0)
+        return s->broken ? WT_ERESET : WT_EOF;
     if (got == 0)
-        return n ? WT_EOF : 0;
+        return 0;
     if (got == -EAGAIN) {
         s->ready &= (uint8_t)~IO_IN;
         return WT_EAGAIN;
@@ -219,7 +221,11 @@ ssize_t io_write_now(struct io_stream *s, const struct iovec *iov, int n_iov)
         s->ready &= (uint8_t)~IO_OUT;
         return WT_EAGAIN;
     }
-    return put == -EINTR ? io_write_now(s, iov, n_iov) : wt_code_from_errno((int)-put);
+    if (put == -EINTR)
+        return io_write_now(s, iov, n_iov);
+    /* The socket's error is told once: after this, recv() would call the reset an end (tcp(7)). */
+    s->broken = 1;
+    return wt_code_from_errno((int)-put);
 }
 
 int io_write_all(struct io_stream *s, struct iovec *iov, int n_iov, int64_t deadline_ms)

@@ -17,6 +17,7 @@ struct io_stream {
     int fd; /* -1 when closed */
     uint8_t ready;   /* IO_IN | IO_OUT | IO_HUP | IO_RDHUP, as far as known */
     uint8_t shared;  /* a listener that several loops watch */
+    uint8_t broken;  /* a write has said so: an end that is read afterwards is no orderly one */
     struct io_fiber *reader, *writer;
     void (*on_ready)(struct io_stream *s);
     struct wt_list pending; /* in the loop's list of streams to look at */

@@ -27,9 +27,9 @@ static int watch(struct proxy_acceptor *a)
 /* Level-triggered readiness that nobody takes would spin: stop looking for a while (EMFILE, reliability item 42). */
 static int rest(struct proxy_acceptor *a)
 {
-    io_stream_release(&a->stream);
-    int r = io_sleep_until(io_now_ms() + PAUSE_MS);
-    return r < 0 ? r : watch(a);
+    if (a->stream.fd >= 0)
+        io_stream_release(&a->stream);
+    return io_sleep_until(io_now_ms() + PAUSE_MS);
 }
 
 static int accept_one(struct proxy_acceptor *a)
@@ -37,6 +37,11 @@ static int accept_one(struct proxy_acceptor *a)
     struct proxy_worker *w = a->worker;
     union io_addr peer = {0};
     struct proxy_listener_stats *stats = proxy_stats_listener(a->listener->stats, w->id);
+    int r = a->stream.fd >= 0 ? 0 : watch(a);
+    if (r < 0) {
+        wt_log(WT_LOG_ERROR, "worker %u: watch %s: %s", w->id, a->listener->text, wt_code_text(r));
+        return rest(a);
+    }
     if (w->n_conns >= w->shared->max_conns) {
         proxy_count(&stats->cx_refused);
         return rest(a);
@@ -57,10 +62,7 @@ static void accept_flow(void *arg)
 {
     struct proxy_acceptor *a = arg;
     a->fiber = io_self();
-    int r = a->stopping ? WT_ECANCELED : watch(a);
-    if (r < 0 && !a->stopping)
-        wt_log(WT_LOG_ERROR, "worker %u: watch %s: %s", a->worker->id, a->listener->text,
-               wt_code_text(r));
+    int r = 0;
     while (r == 0 && !a->stopping)
         r = accept_one(a);
     if (a->stream.fd >= 0)

@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "model/view.h"
 
-
 /* ---- listeners ---- */
 
 struct proxy_listener *proxy_listener_ref(struct proxy_listener *l)

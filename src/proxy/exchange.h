@@ -24,6 +24,7 @@ struct proxy_inbound {
     const struct proxy_inbound_ops *ops;
     const struct http_head *request;
     bool body_expected; /* the request announces a body that is not empty */
+    const struct http_head *trailers; /* of the request, from the piece that ends it on; or NULL */
 };
 
 struct proxy_inbound_ops {

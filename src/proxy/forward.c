@@ -229,7 +229,8 @@ static bool asset_elsewhere(struct proxy_trip *t, const struct proxy_try *try)
         try->response->status != 404 || !http_method_safe(t->in->request->method) || try->upload)
         return false;
     enum proxy_side other = t->side == PROXY_SIDE_OLD ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
-    if ((other == PROXY_SIDE_NEW && m->weight <= 0) || (other == PROXY_SIDE_OLD && m->old_retired) ||
+    if ((other == PROXY_SIDE_NEW && (m->weight <= 0 || proxy_migration_rolled_back(m))) ||
+        (other == PROXY_SIDE_OLD && m->old_retired) ||
         proxy_backend_healthy(backend_for(t, other)) == 0)
         return false;
     t->side = other;
@@ -323,6 +324,7 @@ static void try_all(struct proxy_trip *t, struct proxy_try *try)
         t->failed_first |= bad && t->attempts == 1;
         if (asset_elsewhere(t, try)) {
             drop(try);
+            t->first_byte_ns = 0;
             continue;
         }
         if (!wants_retry(t, try))

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { PEER_TEXT = INET6_ADDRSTRLEN + 8 };
+enum { PEER_TEXT = INET6_ADDRSTRLEN + 8, JOIN_BYTES = 4096 };
 
 struct h1_in {
     struct io_stream stream;
@@ -58,7 +58,10 @@ static int read_body(struct proxy_inbound *in, bool wait, int64_t deadline_ms, s
         if (r < 0)
             return r;
     }
-    return proxy_body_next(&x->body, &x->window, &x->conn->stream, wait, deadline_ms, out_bytes);
+    int r = proxy_body_next(&x->body, &x->window, &x->conn->stream, wait, deadline_ms, out_bytes);
+    if (r == PROXY_PIECE_END && x->trailers.n_fields)
+        in->trailers = &x->trailers;
+    return r;
 }
 
 static bool whole_body(struct proxy_inbound *in, struct wt_str *out_bytes)
@@ -145,10 +148,23 @@ static int send_head(struct proxy_inbound *in, struct http_head *response, bool 
     return last ? flush(in, deadline_ms) : 0;
 }
 
+/* A small answer leaves in one piece: copying it behind its head is cheaper than a gathered write. */
+static bool join(struct exchange *x, struct wt_str *bytes, bool last)
+{
+    if (!x->head.len || !last || x->chunked_out || bytes->len > JOIN_BYTES ||
+        wt_buf_reserve(&x->head, bytes->len) < 0)
+        return false;
+    wt_buf_add_str(&x->head, *bytes);
+    *bytes = wt_str(NULL, 0);
+    return true;
+}
+
 static int send_body(struct proxy_inbound *in, struct wt_str bytes, bool last,
                      const struct http_head *trailers, int64_t deadline_ms)
 {
     struct exchange *x = self(in);
+    if (join(x, &bytes, last))
+        return flush(in, deadline_ms);
     struct proxy_body_out o = {
         .head = wt_buf_str(&x->head),
         .bytes = bytes,
@@ -306,6 +322,16 @@ static struct wt_str host_of(struct wt_str peer)
     return peer.len && peer.ptr[0] == '[' ? wt_str_sub(peer, 1, peer.len - 1) : peer;
 }
 
+/* A body that goes through the window overwrites the head there, which is needed to the end (the log line). */
+static int keep_head(struct exchange *x)
+{
+    struct http_head *kept = wt_arena_alloc(&x->arena, sizeof *kept);
+    int r = kept ? http_head_clone(kept, &x->request, &x->arena) : WT_ENOMEM;
+    if (r == 0)
+        x->in.request = kept;
+    return r;
+}
+
 static int one_request(struct exchange *x)
 {
     struct h1_in *c = x->conn;
@@ -324,8 +350,14 @@ static int one_request(struct exchange *x)
     http_head_init(&x->trailers, &x->arena);
     http_h1_body_init(&x->body, &x->request, &x->trailers);
     x->continue_due = x->request.expect_continue;
-    x->in = (struct proxy_inbound){&ops, &x->request, !http_h1_body_done(&x->body)};
+    x->in = (struct proxy_inbound){&ops, &x->request, !http_h1_body_done(&x->body), NULL};
     x->sent = 0;
+    struct wt_str body;
+    if (!whole_body(&x->in, &body)) {
+        r = keep_head(x);
+        if (r < 0)
+            return r;
+    }
     if (proxy_serve(&client, &x->in, &x->arena) == PROXY_SERVED_BROKEN)
         x->broken = true;
     if (!x->broken && !x->close)

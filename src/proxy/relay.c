@@ -33,7 +33,9 @@ static int upload_piece(struct proxy_upload *u, int *out_piece)
     }
     *out_piece = r;
     t->bytes_received += bytes.len;
-    return u->out->ops->send_body(u->out, bytes, r == PROXY_PIECE_END, NULL, body_deadline(t));
+    bool last = r == PROXY_PIECE_END;
+    return u->out->ops->send_body(u->out, bytes, last, last ? t->in->trailers : NULL,
+                                  body_deadline(t));
 }
 
 static void upload(void *arg)

@@ -110,7 +110,7 @@ static int set_status(struct proxy_migration *m, const struct model_migration_st
     m->weight = s->weight;
     m->table_version = s->table_version;
     /* A completed one goes on for a route that still names the old side: its users have moved. */
-    m->engaged = s->phase != MODEL_PHASE_UNSET && s->phase != MODEL_PHASE_PENDING &&
+    m->engaged = s->phase != MODEL_PHASE_UNSET &&
                  (s->phase != MODEL_PHASE_COMPLETED || s->weight > 0);
     m->old_retired = s->phase == MODEL_PHASE_COMPLETED && s->weight >= 100;
     if (s->table && s->table->bits.len)
@@ -223,12 +223,17 @@ static struct wt_str user_key(const struct proxy_migration *m, const struct http
     return v;
 }
 
+bool proxy_migration_rolled_back(const struct proxy_migration *m)
+{
+    return m->live &&
+           atomic_load_explicit(&m->live->rolled_back_epoch, memory_order_acquire) >= m->epoch;
+}
+
 static enum proxy_side side_of(const struct proxy_migration *m, uint16_t slot,
                                const bool alive[PROXY_SIDES])
 {
     enum proxy_side side = m->slots->to[slot] ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
-    if (m->live &&
-        atomic_load_explicit(&m->live->rolled_back_epoch, memory_order_acquire) >= m->epoch)
+    if (proxy_migration_rolled_back(m))
         side = PROXY_SIDE_OLD;
     enum proxy_side other = side == PROXY_SIDE_OLD ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
     if (!alive[side] && alive[other] && m->may_go_back && !(m->old_retired && other == PROXY_SIDE_OLD))

@@ -82,6 +82,9 @@ bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route
  * changed. Publisher's thread. */
 void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, int64_t now_ms);
 
+/* Whether a verdict has taken all users back: the new side gets no request. */
+bool proxy_migration_rolled_back(const struct proxy_migration *m);
+
 struct proxy_share {
     enum proxy_side side;
     uint16_t slot;

@@ -238,6 +238,8 @@ int proxy_worker_start(struct proxy_worker *w, unsigned id, struct proxy_shared 
     r = proxy_worker_init(w, id, shared, config, loop, err);
     if (r == 0)
         r = start_thread(w, err);
+    if (r < 0)
+        w->loop = NULL; /* nothing to stop later */
     return r < 0 ? wt_wrap(err, r, "worker %u", id) : 0;
 }
 

@@ -373,14 +373,15 @@ class Bench:
     def behave(self, wire, request):
         """No connection is kept, so that no row meets one that another has left."""
         for target, behave in self.behaviours.items():
-            if target in request.target:
+            if target in request.target and not request.target.startswith("/after"):
                 return behave(wire, request)
         return echo_once(wire, request)
 
     def run(self, row):
         out = Outcome()
+        import sys; t0=time.monotonic(); tick=lambda w: print(row.id, w, round(time.monotonic()-t0,3), file=sys.stderr)
         before = self.proxy.metrics() if row.counter else {}
-        client = Client(self.proxy.port)
+        tick("m"); client = Client(self.proxy.port)
         out.address = client.address
         try:
             client.send(row.send.replace(b"%T", row.target.encode()))
@@ -388,6 +389,7 @@ class Bench:
                 out.response = client.response(row.send.split(b" ")[0].decode("latin-1"))
             except (Ended, WasReset):
                 pass
+            tick("r")
             if row.closes:
                 out.closed = client.is_closed()
             elif out.response:
@@ -395,7 +397,7 @@ class Bench:
         except (Ended, WasReset, TimeoutError, ValueError) as e:
             out.error = e
         finally:
-            client.close()
+            client.close(); tick("c")
         out.seen = [r for o in self.origins for r in o.seen(row.target) if not r.target.startswith("/after")]
         if row.counter:
             now = self.proxy.metrics()
