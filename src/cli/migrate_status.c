@@ -11,7 +11,7 @@ enum { REFRESH_MS = 1000, OUT_MAX = 1 << 20 };
 struct screen {
     bool redraws;
     unsigned rows, columns, drawn; /* lines on the screen */
-    struct wt_buf before;          /* what was printed last, without redrawing */
+    char version[32];              /* resourceVersion printed last, without redrawing */
 };
 
 static void measure(struct screen *s)
@@ -60,14 +60,14 @@ static void redraw(struct screen *s, struct wt_buf *text)
 }
 
 /* Without a screen only what changed is printed again. */
-static void print_change(struct screen *s, struct wt_buf *text)
+static void print_change(struct screen *s, const json_t *doc, struct wt_buf *text)
 {
-    if (wt_str_eq(wt_buf_str(&s->before), wt_buf_str(text)))
+    const char *version = cli_text_at(doc, "metadata.resourceVersion");
+    if (strcmp(s->version, version) == 0)
         return;
-    if (s->before.len)
+    if (*s->version)
         puts("");
-    s->before.len = 0;
-    wt_buf_add_str(&s->before, wt_buf_str(text));
+    snprintf(s->version, sizeof(s->version), "%s", version);
     cli_flush(text);
 }
 
@@ -82,12 +82,11 @@ static void draw(struct screen *s, const json_t *doc, const struct cli_window *w
         .steps_max = s->redraws ? (s->rows > 18 ? s->rows - 12 : 6) : 0,
         .window = window,
     };
-    /* A log of changes needs no clock that ticks. */
     cli_migration_tree(doc, &style, io_wall_ms(), &text);
     if (s->redraws)
         redraw(s, &text);
     else
-        print_change(s, &text);
+        print_change(s, doc, &text);
 }
 
 static bool is_over(const json_t *doc)
@@ -98,7 +97,7 @@ static bool is_over(const json_t *doc)
 int cli_migrate_status(const struct cli_client *c, const char *name, bool watch)
 {
     struct wt_err err;
-    struct screen screen = {.redraws = watch && cli_is_terminal(), .before = wt_buf_make(OUT_MAX)};
+    struct screen screen = {.redraws = watch && cli_is_terminal()};
     struct cli_window window = {0};
     bool any = false, told = false, over = false;
     int r;
@@ -121,6 +120,5 @@ int cli_migrate_status(const struct cli_client *c, const char *name, bool watch)
         if (any && r != WT_ENOENT)
             r = 0;
     } while (watch && r == 0 && !over && cli_sleep_ms(REFRESH_MS) == 0);
-    wt_buf_done(&screen.before);
     return r < 0 ? cli_fail("migrate status", &err) : CLI_OK;
 }

@@ -9,6 +9,7 @@
 /* Adds a head to `out`, always as HTTP/1.1. Host comes from `authority`; Content-Length and
  * Transfer-Encoding from `framing`, Connection from keep_alive, upgrade, has_te_trailers: fields of
  * these names are not copied (but a Content-Length of a response without body, as to HEAD, is).
+ * A request's Expect is sent only with expect_continue.
  * WT_EINVAL: the head holds what may not be sent; WT_ENOMEM, WT_ELIMIT (the room asked for may be
  * 128 bytes more than needed). `out` is as before unless it returns 0. */
 int http_h1_write_request(const struct http_head *h, struct wt_buf *out) WT_NODISCARD;
