@@ -2,13 +2,24 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "control/control.h"
+#include "io/sandbox.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 static const struct cli_usage usage = {
     "control", "control [-f FILE|DIR] [--listen ADDR:PORT]",
     "The control plane alone: API, state, controllers. `watari up` starts it together with a proxy.\n"
     "SIGTERM ends it, SIGHUP reads the files again."};
+
+/* Its directories must be there before; control makes no others then. */
+static int confine(const struct control_options *o, struct wt_err *err)
+{
+    const char *const dirs[] = {o->state_dir, o->socket_fd < 0 ? o->run_dir : NULL, NULL};
+    for (unsigned i = 0; dirs[i]; i++)
+        mkdir(dirs[i], 0750);
+    return io_sandbox_enter(&(struct io_sandbox){.dirs = dirs}, err);
+}
 
 int cli_control(int argc, char **argv)
 {
@@ -17,12 +28,15 @@ int cli_control(int argc, char **argv)
     char state[256], run[256];
     const char *state_dir = NULL, *run_dir = NULL, *listen = NULL;
     int code;
-    bool help = false;
+    unsigned socket_fd = 0;
+    bool help = false, sandbox = false;
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "objects; followed when they change"},
         {0, "state-dir", CLI_TEXT, &state_dir, "DIR", "where its state is kept"},
         {0, "run-dir", CLI_TEXT, &run_dir, "DIR", "where its socket lies (default: the state dir, if given)"},
         {0, "listen", CLI_TEXT, &listen, "ADDR:PORT", "the API on TCP too; port 0 picks a free one"},
+        {0, "socket-fd", CLI_COUNT, &socket_fd, "N", "the API's socket, open already; set by `watari up`"},
+        {0, "sandbox", CLI_FLAG, &sandbox, "", "gives up what it does not need: Landlock, seccomp"},
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
     if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
@@ -42,8 +56,10 @@ int cli_control(int argc, char **argv)
         .state_dir = state,
         .run_dir = run,
         .listen = listen,
-        .socket_fd = -1,
+        .socket_fd = socket_fd ? (int)socket_fd : -1,
         .listen_fd = -1,
     };
+    if (sandbox && confine(&o, &err) < 0)
+        return cli_fail("control", &err);
     return control_run(&o, &err) < 0 ? cli_fail("control", &err) : CLI_OK;
 }

@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/docs.h"
+#include "io/sandbox.h"
 #include "proxy/proxy.h"
 
 #include <stdio.h>
@@ -43,7 +44,7 @@ int cli_proxy(int argc, char **argv)
     const char *state_dir = NULL, *admin = "127.0.0.1:7071", *log = "-", *format = "text";
     const char *control = NULL, *name = "proxy", *supervisor = NULL;
     unsigned workers = 0, drain_s = 30;
-    bool help = false;
+    bool help = false, sandbox = false;
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "serve these, without control"},
         {0, "control", CLI_TEXT, &control, "SOCKET", "control's unix socket"},
@@ -55,6 +56,7 @@ int cli_proxy(int argc, char **argv)
         {0, "access-log-format", CLI_TEXT, &format, "text|json", "Envoy's default text, or JSON"},
         {0, "drain-seconds", CLI_COUNT, &drain_s, "N", "most time between SIGTERM and the end (30)"},
         {0, "supervisor", CLI_TEXT, &supervisor, "SOCKET", "who holds the listening sockets; set by `watari up`"},
+        {0, "sandbox", CLI_FLAG, &sandbox, "", "gives up what it does not need: Landlock, seccomp"},
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
     enum { N = sizeof options / sizeof options[0] };
@@ -85,6 +87,10 @@ int cli_proxy(int argc, char **argv)
     };
     if (r == 0 && files.n)
         r = fixed_snapshot(&files, &o.fixed, &err);
+    const struct io_sandbox confined = {.dirs = (const char *const[]){state, NULL},
+                                        .log = strcmp(log, "-") == 0 ? NULL : o.access_log};
+    if (r == 0 && sandbox)
+        r = io_sandbox_enter(&confined, &err);
     if (r == 0)
         r = proxy_run(&o, &err);
     return r < 0 ? cli_fail("proxy", &err) : CLI_OK;

@@ -1,77 +1,73 @@
-/* `watari up`: everything on one machine. Opens the directories, holds the sockets, keeps the processes. */
+/* `watari up`: everything on one machine. Holds the sockets, keeps the processes. */
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/places.h"
 #include "cli/sockets.h"
 #include "cli/supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { DRAIN_S = 30, MARGIN_MS = 15 * 1000, BACKLOG = 128 };
+
 struct up {
     struct cli_texts files;
-    const char *state_dir, *listen, *admin, *access_log, *log_format, *workers, *drain;
-    char state[200], run[200], proxy_state[240], control_socket[240], supervisor_socket[240],
-        notes[240], program[1024];
+    const char *state_dir, *listen, *admin, *access_log, *log_format, *workers;
+    unsigned drain_s;
+    bool no_sandbox, no_users;
+    char program[1024], drain[16];
+    struct cli_places places;
+    struct cli_users users;
     struct cli_child children[2];
     struct cli_supervisor supervisor;
     struct cli_sockets *sockets;
+    int api_fd; /* -1 while an adopted control has it for itself */
     struct wt_err err;
 };
 
-static int make_dir(const char *path, struct wt_err *err)
+static int find_program(struct up *u, struct wt_err *err)
 {
-    char piece[256];
-    for (size_t i = 1; path[i - 1]; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        snprintf(piece, sizeof piece, "%.*s", (int)i, path);
-        if (mkdir(piece, 0750) < 0 && errno != EEXIST)
-            return wt_fail(err, wt_code_from_errno(errno), "make directory %s: %s", piece, strerror(errno));
-        if (!path[i])
-            break;
-    }
-    return 0;
-}
-
-static int make_places(struct up *u, struct wt_err *err)
-{
-    cli_state_dir(u->state_dir, u->state, sizeof u->state);
-    cli_run_dir(u->state_dir, u->run, sizeof u->run);
-    snprintf(u->proxy_state, sizeof u->proxy_state, "%s/proxy", u->state);
-    snprintf(u->control_socket, sizeof u->control_socket, "%s/api.sock", u->run);
-    snprintf(u->supervisor_socket, sizeof u->supervisor_socket, "%s/supervisor.sock", u->run);
-    snprintf(u->notes, sizeof u->notes, "%s/children", u->run);
     ssize_t n = readlink("/proc/self/exe", u->program, sizeof u->program - 1);
     if (n < 0)
         return wt_fail(err, WT_EIO, "/proc/self/exe: %s", strerror(errno));
     u->program[n] = '\0';
-    int r = make_dir(u->state, err);
-    if (r == 0)
-        r = make_dir(u->run, err);
-    return r == 0 ? make_dir(u->proxy_state, err) : r;
-}
-
-/* One supervisor a run directory; the lock goes with the process, however it ends. */
-static int lock(struct up *u, struct wt_err *err)
-{
-    char path[260];
-    snprintf(path, sizeof path, "%s/up.lock", u->run);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return wt_fail(err, wt_code_from_errno(errno), "%s: %s", path, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return wt_fail(err, WT_EEXIST, "another `watari up` runs with %s", u->run);
     return 0;
 }
+
+/* ---- the API's socket: held here, so that callers wait while control is restarted ---- */
+
+static int own_api_socket(struct up *u, const char *path, struct wt_err *err)
+{
+    if (chmod(path, 0660) == 0 &&
+        (!u->users.on || lchown(path, u->users.control.uid, u->users.proxy.gid) == 0))
+        return 0;
+    return wt_fail(err, wt_code_from_errno(errno), "%s: %s", path, strerror(errno));
+}
+
+static int open_api_socket(void *ctx, struct wt_err *err)
+{
+    struct up *u = ctx;
+    union io_addr addr;
+    if (u->api_fd >= 0)
+        return u->api_fd;
+    int r = io_addr_parse(wt_str_z(u->places.api_socket), 0, &addr, err);
+    int fd = r == 0 ? io_listen(io_sys_here(), &addr, BACKLOG, err) : r;
+    r = fd < 0 ? fd : own_api_socket(u, u->places.api_socket, err);
+    if (r < 0 && fd >= 0)
+        close(fd);
+    if (r == 0)
+        u->api_fd = fd;
+    return r < 0 ? r : fd;
+}
+
+/* ---- the children's command lines ---- */
 
 struct words {
     struct cli_child *child;
@@ -80,7 +76,7 @@ struct words {
 
 static void say(struct words *w, const char *option, const char *value)
 {
-    if (!value || w->n + 3 > CLI_CHILD_ARGS)
+    if ((option && !value) || w->n + 3 > CLI_CHILD_ARGS)
         return;
     if (option)
         w->child->argv[w->n++] = option;
@@ -88,31 +84,55 @@ static void say(struct words *w, const char *option, const char *value)
     w->child->argv[w->n] = NULL;
 }
 
-static void plan_children(struct up *u)
+static void plan_control(struct up *u, struct cli_child *c)
 {
-    struct words control = {&u->children[0], 0}, proxy = {&u->children[1], 0};
-    u->children[0].name = "control";
+    struct words control = {c, 0};
+    *c = (struct cli_child){.name = "control",
+                            .env = {u->places.temp},
+                            .user = u->users.on ? &u->users.control : NULL,
+                            .open_fd = open_api_socket,
+                            .ctx = u};
     say(&control, NULL, "watari");
     say(&control, NULL, "control");
-    say(&control, "--state-dir", u->state);
-    say(&control, "--run-dir", u->run);
+    say(&control, "--state-dir", u->places.control_state);
+    say(&control, "--run-dir", u->places.run);
     say(&control, "--listen", u->listen);
+    say(&control, "--socket-fd", "3");
+    if (!u->no_sandbox)
+        say(&control, NULL, "--sandbox");
     for (unsigned i = 0; i < u->files.n; i++)
         say(&control, "-f", u->files.items[i]);
-    u->children[1].name = "proxy";
+}
+
+static void plan_proxy(struct up *u, struct cli_child *c)
+{
+    struct words proxy = {c, 0};
+    *c = (struct cli_child){.name = "proxy", .user = u->users.on ? &u->users.proxy : NULL};
+    snprintf(u->drain, sizeof u->drain, "%u", u->drain_s);
     say(&proxy, NULL, "watari");
     say(&proxy, NULL, "proxy");
-    say(&proxy, "--state-dir", u->proxy_state);
-    say(&proxy, "--control", u->control_socket);
-    say(&proxy, "--supervisor", u->supervisor_socket);
+    say(&proxy, "--state-dir", u->places.proxy_state);
+    say(&proxy, "--control", u->places.api_socket);
+    say(&proxy, "--supervisor", u->places.supervisor_socket);
     say(&proxy, "--admin", u->admin);
     say(&proxy, "--workers", u->workers);
     say(&proxy, "--access-log", u->access_log);
     say(&proxy, "--access-log-format", u->log_format);
     say(&proxy, "--drain-seconds", u->drain);
+    if (!u->no_sandbox)
+        say(&proxy, NULL, "--sandbox");
 }
 
-static int wait_for_signal(void)
+/* ---- running ---- */
+
+/* SIGHUP: a log that was rotated gets its owner before the proxy opens it. */
+static void hangup(struct up *u)
+{
+    cli_places_give_log(u->access_log, &u->users);
+    cli_supervisor_hangup(&u->supervisor);
+}
+
+static int wait_for_signal(struct up *u)
 {
     struct signalfd_siginfo info;
     struct io_stream s;
@@ -120,38 +140,61 @@ static int wait_for_signal(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     io_stream_init(&s);
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     int r = fd < 0 ? WT_EIO : io_stream_open(&s, fd);
-    while (r >= 0 && read(fd, &info, sizeof info) != sizeof info) {
-        s.ready = 0;
+    while (r >= 0) {
         r = io_wait(&s, IO_IN, IO_NEVER);
+        if (r >= 0 && read(fd, &info, sizeof info) != sizeof info)
+            s.ready = 0;
+        else if (r >= 0 && info.ssi_signo == SIGHUP)
+            hangup(u);
+        else
+            break;
     }
     io_stream_close(&s);
     return r < 0 ? r : (int)info.ssi_signo;
 }
 
+static int prepare(struct up *u, struct wt_err *err)
+{
+    cli_places_init(&u->places, u->state_dir);
+    int r = find_program(u, err);
+    if (r == 0)
+        r = cli_places_lock(&u->places, err);
+    if (r < 0)
+        return r;
+    if (!u->no_users)
+        cli_users_find(u->program, &u->users);
+    r = cli_places_give(&u->places, &u->users, err);
+    if (r < 0)
+        return r;
+    cli_places_give_log(u->access_log, &u->users);
+    return cli_sockets_new(u->places.supervisor_socket, u->users.on ? &u->users.proxy : NULL,
+                           &u->sockets, err);
+}
+
 static int up_fiber(void *ctx)
 {
     struct up *u = ctx;
-    int r = make_places(u, &u->err);
-    if (r == 0)
-        r = lock(u, &u->err);
-    if (r == 0)
-        r = cli_sockets_new(u->supervisor_socket, &u->sockets, &u->err);
+    int r = prepare(u, &u->err);
     if (r < 0)
         return cli_fail("up", &u->err);
-    plan_children(u);
+    plan_control(u, &u->children[0]);
+    plan_proxy(u, &u->children[1]);
     u->supervisor = (struct cli_supervisor){
-        .program = u->program, .notes = u->notes, .children = u->children, .n_children = 2};
+        .program = u->program, .notes = u->places.notes, .children = u->children, .n_children = 2};
     r = cli_supervisor_start(&u->supervisor, &u->err);
     if (r < 0)
         cli_fail("up", &u->err);
     else
-        wait_for_signal();
+        wait_for_signal(u);
     wt_log(WT_LOG_INFO, "ending");
-    cli_supervisor_stop(&u->supervisor, 60 * 1000);
-    exit(r < 0 ? CLI_FAILED : CLI_OK);
+    cli_supervisor_stop(&u->supervisor, (int64_t)u->drain_s * 1000 + MARGIN_MS);
+    unlink(u->places.api_socket);
+    unlink(u->places.supervisor_socket);
+    exit(r < 0 ? CLI_FAILED : u->supervisor.hopeless ? CLI_USAGE : CLI_OK);
 }
 
 static void block_signals(void)
@@ -160,38 +203,60 @@ static void block_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
+
+static const struct cli_usage usage = {
+    "up", "up -f FILE|DIR",
+    "Runs control and a proxy on this machine, restarts what ends, and holds the listening sockets "
+    "meanwhile.\n"
+    "Started as root it runs each as a user of its own: watari-control and watari-proxy, or the "
+    "numbers 61070\n"
+    "and 61071 where the system has no such users. SIGTERM ends all, SIGHUP opens the access log "
+    "anew and reads\n"
+    "the files again. When it is killed the others go on; start it again and it takes them over."};
 
 int cli_up(int argc, char **argv)
 {
     static struct up u;
     struct cli_texts operands = {0};
     bool help = false;
-    u = (struct up){.listen = "127.0.0.1:7070", .admin = "127.0.0.1:7071", .access_log = "-"};
+    int code;
+    u = (struct up){.listen = "127.0.0.1:7070",
+                    .admin = "127.0.0.1:7071",
+                    .access_log = "-",
+                    .drain_s = DRAIN_S,
+                    .api_fd = -1};
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &u.files, "FILE|DIR", "documents; watched for changes"},
-        {0, "state-dir", CLI_TEXT, &u.state_dir, "DIR", "state and sockets (/var/lib/watari, /run/watari)"},
+        {0, "state-dir", CLI_TEXT, &u.state_dir, "DIR",
+         "state and sockets (/var/lib/watari, /run/watari)"},
         {0, "listen", CLI_TEXT, &u.listen, "ADDR:PORT", "the API (127.0.0.1:7070)"},
-        {0, "admin", CLI_TEXT, &u.admin, "ADDR:PORT", "the proxy's metrics and admin (127.0.0.1:7071)"},
-        {0, "workers", CLI_TEXT, &u.workers, "N", "threads of the proxy (default: the CPUs it may use)"},
-        {0, "access-log", CLI_TEXT, &u.access_log, "FILE", "where to; - is standard output, off none"},
-        {0, "access-log-format", CLI_TEXT, &u.log_format, "text|json", "Envoy's default text, or JSON"},
-        {0, "drain-seconds", CLI_TEXT, &u.drain, "N", "most time the proxy takes to end (30)"},
+        {0, "admin", CLI_TEXT, &u.admin, "ADDR:PORT",
+         "the proxy's metrics and admin (127.0.0.1:7071)"},
+        {0, "workers", CLI_TEXT, &u.workers, "N",
+         "threads of the proxy (default: the CPUs it may use)"},
+        {0, "access-log", CLI_TEXT, &u.access_log, "FILE",
+         "where to; - is standard output, off none"},
+        {0, "access-log-format", CLI_TEXT, &u.log_format, "text|json",
+         "Envoy's default text, or JSON"},
+        {0, "drain-seconds", CLI_COUNT, &u.drain_s, "N", "most time the proxy takes to end (30)"},
+        {0, "no-sandbox", CLI_FLAG, &u.no_sandbox, "",
+         "without Landlock and seccomp in control and proxy"},
+        {0, "no-users", CLI_FLAG, &u.no_users, "", "all as root, if started as root"},
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    enum { N = sizeof options / sizeof options[0] };
-    int r = cli_args_parse(argc, argv, options, N, &operands, &u.err);
-    if (help) {
-        puts("usage: watari up -f FILE|DIR");
-        cli_args_help(options, N);
-        return CLI_OK;
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof options / sizeof options[0], &operands,
+                        &code))
+        return code;
+    if (operands.n) {
+        wt_fail(&u.err, WT_EINVAL, "\"%s\" is no option; did you mean -f %s?", operands.items[0],
+                operands.items[0]);
+        return cli_args_wrong(&usage, &u.err);
     }
-    if (r == 0 && operands.n)
-        r = wt_fail(&u.err, WT_EINVAL, "\"%s\" is no option; did you mean -f %s?", operands.items[0],
-                    operands.items[0]);
-    if (r < 0)
-        return cli_fail("up", &u.err);
+    if (strcmp(u.access_log, "/dev/stdout") == 0) /* another user cannot open it again */
+        u.access_log = "-";
     block_signals();
     return cli_run(up_fiber, &u);
 }

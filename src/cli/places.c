@@ -70,8 +70,8 @@ int cli_places_lock(const struct cli_places *p, struct wt_err *err)
 
 /* ---- owners ---- */
 
-/* By descriptors and never through a link: what lies in a child's directory is what the child put there. A file with a
- * second name may be somebody else's. */
+/* By descriptors and never through a link: what lies in a child's directory is what the child put
+ * there. A file with a second name may be somebody else's. */
 static int give_one(int fd, struct cli_user user)
 {
     struct stat st;
@@ -144,7 +144,7 @@ void cli_places_give_log(const char *path, const struct cli_users *users)
     /* The group stays: it is those who may read logs here. */
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
         fchown(fd, users->proxy.uid, (gid_t)-1) < 0)
-        wt_log(WT_LOG_WARN, "access log %s: it cannot be given to user %u: %s", path, users->proxy.uid,
-               strerror(errno));
+        wt_log(WT_LOG_WARN, "access log %s: it cannot be given to user %u: %s", path,
+               users->proxy.uid, strerror(errno));
     close(fd);
 }

@@ -7,8 +7,8 @@
  *   RUN/children     which processes run, for the next supervisor; ours
  *   RUN/up.lock      one supervisor at a time; ours
  *
- * STATE and RUN belong to the supervisor: who can be taken over must not be able to say to root which process to end or
- * which file to give away.
+ * STATE and RUN belong to the supervisor: who can be taken over must not be able to say to root
+ * which process to end or which file to give away.
  */
 #ifndef CLI_PLACES_H
 #define CLI_PLACES_H
@@ -27,13 +27,16 @@ struct cli_places {
 /* Names them; `state_dir` may be NULL. */
 void cli_places_init(struct cli_places *p, const char *state_dir);
 
-/* STATE and RUN made, and the lock taken: WT_EEXIST while another supervisor has it. Held until the process ends. */
+/* STATE and RUN made, and the lock taken: WT_EEXIST while another supervisor has it. Held until the
+ * process ends. */
 int cli_places_lock(const struct cli_places *p, struct wt_err *err) WT_NODISCARD;
 
 /* The children's directories, with what is in them, become theirs. */
-int cli_places_give(const struct cli_places *p, const struct cli_users *users, struct wt_err *err) WT_NODISCARD;
+int cli_places_give(const struct cli_places *p, const struct cli_users *users,
+                    struct wt_err *err) WT_NODISCARD;
 
-/* The access log exists and can be written by the proxy; anything but a plain file is left as it is. */
+/* The access log exists and can be written by the proxy; anything but a plain file is left as it
+ * is. */
 void cli_places_give_log(const char *path, const struct cli_users *users);
 
 #endif

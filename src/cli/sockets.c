@@ -5,8 +5,13 @@
 #include "base/mem.h"
 #include "io/process.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { SOCKETS_MAX = 1024, BACKLOG = 4096 };
 
 struct cli_sockets {
     struct io_stream listener;
@@ -23,13 +28,18 @@ static int fd_of(const void *value)
     return (int)((intptr_t)value - 1);
 }
 
-static void hold(struct cli_sockets *s, struct wt_str addr, int fd)
+/* Takes `fd`. */
+static int hold(struct cli_sockets *s, struct wt_str addr, int fd)
 {
     void *old = NULL;
-    if (wt_map_put(&s->fds, addr, (void *)((intptr_t)fd + 1), &old) < 0)
+    int r = wt_map_len(&s->fds) < SOCKETS_MAX ? 0 : WT_ELIMIT;
+    if (r == 0)
+        r = wt_map_put(&s->fds, addr, (void *)((intptr_t)fd + 1), &old);
+    if (r < 0)
         close(fd);
     else if (old)
         close(fd_of(old));
+    return r;
 }
 
 /* "10.0.0.1:80", "[::1]:80" */
@@ -52,13 +62,16 @@ static int on_listen(struct cli_sockets *s, struct io_stream *peer, struct wt_st
     void *held = wt_map_get(&s->fds, addr);
     int fd = held ? fd_of(held) : parse(addr, &a, &err);
     if (!held && fd == 0)
-        fd = io_listen(io_sys_here(), &a, 4096, &err);
+        fd = io_listen(io_sys_here(), &a, BACKLOG, &err);
+    if (fd >= 0 && !held) {
+        int r = hold(s, addr, fd);
+        if (r < 0)
+            fd = wt_fail(&err, r, "no room for another listening socket");
+    }
     if (fd < 0) {
         snprintf(note, sizeof note, "error %s", err.msg);
         return io_send_fd(peer, -1, wt_str_z(note), io_now_ms() + 1000);
     }
-    if (!held)
-        hold(s, addr, fd);
     return io_send_fd(peer, fd, WT_STR("ok"), io_now_ms() + 1000);
 }
 
@@ -135,17 +148,33 @@ static void accept_flow(void *arg)
     }
 }
 
-int cli_sockets_new(const char *path, struct cli_sockets **out, struct wt_err *err)
+/* Whoever can write to it gets sockets of ours, on low ports too. */
+static int own(const char *path, const struct cli_user *user, struct wt_err *err)
+{
+    if (chmod(path, 0600) == 0 && (!user || lchown(path, user->uid, user->gid) == 0))
+        return 0;
+    return wt_fail(err, wt_code_from_errno(errno), "%s: %s", path, strerror(errno));
+}
+
+int cli_sockets_new(const char *path, const struct cli_user *user, struct cli_sockets **out,
+                    struct wt_err *err)
 {
     union io_addr addr;
     struct cli_sockets *s = wt_calloc(1, sizeof *s);
-    int r = s ? io_addr_parse(wt_str_z(path), 0, &addr, err) : wt_fail(err, WT_ENOMEM, "out of memory");
+    int r =
+        s ? io_addr_parse(wt_str_z(path), 0, &addr, err) : wt_fail(err, WT_ENOMEM, "out of memory");
     int fd = r == 0 ? io_listen(io_sys_here(), &addr, 64, err) : r;
     if (fd < 0) {
         wt_free(s);
         return fd;
     }
     io_stream_init(&s->listener);
+    r = own(path, user, err);
+    if (r < 0) {
+        close(fd);
+        wt_free(s);
+        return r;
+    }
     r = io_stream_open(&s->listener, fd);
     if (r == 0)
         r = io_spawn(IO_STACK_FLOW, accept_flow, s, NULL);

@@ -30,7 +30,8 @@ static void write_notes(struct cli_supervisor *s)
     for (unsigned i = 0; i < s->n_children; i++)
         if (s->children[i].process.id.pid > 0 && !s->children[i].process.ended)
             wt_buf_printf(&text, "%s %d %" PRIu64 "\n", s->children[i].name,
-                          (int)s->children[i].process.id.pid, s->children[i].process.id.start_ticks);
+                          (int)s->children[i].process.id.pid,
+                          s->children[i].process.id.start_ticks);
     if (io_file_write(io_sys_here(), s->notes, wt_buf_str(&text), 0600, &err) < 0)
         wt_log(WT_LOG_ERROR, "%s; a new supervisor would not find its children", err.msg);
     wt_buf_done(&text);
@@ -61,7 +62,8 @@ static void adopt(struct cli_child *c, struct wt_str notes)
 
 /* ---- keeping one child ---- */
 
-static int spawn(struct cli_supervisor *s, struct cli_child *c, int null, int extra, struct wt_err *err)
+static int spawn(struct cli_supervisor *s, struct cli_child *c, int null, int extra,
+                 struct wt_err *err)
 {
     const struct io_process_fd fds[] = {{null, 0}, {1, 1}, {2, 2}, {extra, CLI_CHILD_FD}};
     struct io_process_spec spec = {
@@ -110,8 +112,8 @@ static void tell_end(const struct cli_child *c)
     char value[16] = "";
     if (c->process.end.how != IO_PROCESS_GONE)
         snprintf(value, sizeof value, " %d", c->process.end.value);
-    wt_log(WT_LOG_WARN, "%s (pid %d) %s%s", c->name, (int)c->process.id.pid, how[c->process.end.how],
-           value);
+    wt_log(WT_LOG_WARN, "%s (pid %d) %s%s", c->name, (int)c->process.id.pid,
+           how[c->process.end.how], value);
 }
 
 static int64_t pause_before_restart(struct cli_child *c)

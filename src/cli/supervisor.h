@@ -1,7 +1,7 @@
 /* The supervisor of `watari up`: keeps children running, survives being killed itself.
  *
- * Children are not tied to it: when it dies they go on. A new one adopts them by what it wrote down (pid and start time,
- * watched by pidfd) and starts only what is missing.
+ * Children are not tied to it: when it dies they go on. A new one adopts them by what it wrote down
+ * (pid and start time, watched by pidfd) and starts only what is missing.
  */
 #ifndef CLI_SUPERVISOR_H
 #define CLI_SUPERVISOR_H
@@ -24,7 +24,8 @@ struct cli_child {
     const char *argv[CLI_CHILD_ARGS];
     const char *env[2];          /* put over ours; NULL-terminated */
     const struct cli_user *user; /* NULL: as we */
-    /* Opens what the child shall get as CLI_CHILD_FD (it stays ours); asked before each start. NULL: nothing. */
+    /* Opens what the child shall get as CLI_CHILD_FD (it stays ours); asked before each start.
+     * NULL: nothing. */
     int (*open_fd)(void *ctx, struct wt_err *err);
     void *ctx;
     struct io_process process;

@@ -52,5 +52,6 @@ void cli_users_find(const char *program, struct cli_users *out)
     out->proxy = find("watari-proxy", CLI_PROXY_ID);
     out->on = try(program, out->control, &err) == 0 && try(program, out->proxy, &err) == 0;
     if (!out->on)
-        wt_log(WT_LOG_WARN, "control and proxy run as root, not as users of their own: %s", err.msg);
+        wt_log(WT_LOG_WARN, "control and proxy run as root, not as users of their own: %s",
+               err.msg);
 }

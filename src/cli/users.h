@@ -1,9 +1,10 @@
-/* Whom the children of `watari up` run as, when it runs as root: control and proxies as a user of their own each, so that
- * neither can touch the other's files, nor anybody else's.
+/* Whom the children of `watari up` run as, when it runs as root: control and proxies as a user of
+ * their own each, so that neither can touch the other's files, nor anybody else's.
  *
- * The users are `watari-control` and `watari-proxy` of the system; where it does not know these names, the numbers below,
- * which need no entry anywhere (systemd leaves 60706 to 61183 unused, Debian gives out nothing there). They keep one
- * capability, CAP_DAC_READ_SEARCH: the files of -f and of Backends may be readable for root only.
+ * The users are `watari-control` and `watari-proxy` of the system; where it does not know these
+ * names, the numbers below, which need no entry anywhere (systemd leaves 60706 to 61183 unused,
+ * Debian gives out nothing there). They keep one capability, CAP_DAC_READ_SEARCH: the files of -f
+ * and of Backends may be readable for root only.
  */
 #ifndef CLI_USERS_H
 #define CLI_USERS_H
@@ -23,8 +24,9 @@ struct cli_users {
     struct cli_user control, proxy;
 };
 
-/* Finds them, and tries them on `program` once: off, with a sentence in the log, where the system does not let us (a
- * container without the ids or the capability). Off without a word when we are not root. In a fiber. */
+/* Finds them, and tries them on `program` once: off, with a sentence in the log, where the system
+ * does not let us (a container without the ids or the capability). Off without a word when we are
+ * not root. In a fiber. */
 void cli_users_find(const char *program, struct cli_users *out);
 
 #endif

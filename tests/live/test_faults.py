@@ -6,13 +6,11 @@ the origins saw, which counter rises. %T in a request is the row's own target.
 """
 
 import dataclasses
-import json
-import threading
 import time
 
 import pytest
 
-from rig import Client, Ended, Site, WasReset, answer, ask, echo, echo_once, take_body, wait_for
+from rig import Client, Ended, Site, WasReset, answer, echo, echo_once, take_body, wait_for
 
 PROTOCOL_ERROR = "envoy_http_downstream_cx_protocol_error"
 LOST = "watari_requests_lost_total"
@@ -87,11 +85,6 @@ def only_our_forwarding(response, seen):
     # TE: trailers is the proxy's own word: it can take them. It needs Connection: te beside it (RFC 9110 §10.1.4).
     assert (request.get("te"), request.get("connection")) in ((None, None), ("trailers", "te"))
 
-
-def interim_100(response, seen):
-    assert response.interim == [100]
-    assert seen[0].body == b"hello"
-    assert seen[0].all("expect") == []
 
 
 REQUESTS = [
@@ -379,9 +372,8 @@ class Bench:
 
     def run(self, row):
         out = Outcome()
-        import sys; t0=time.monotonic(); tick=lambda w: print(row.id, w, round(time.monotonic()-t0,3), file=sys.stderr)
         before = self.proxy.metrics() if row.counter else {}
-        tick("m"); client = Client(self.proxy.port)
+        client = Client(self.proxy.port)
         out.address = client.address
         try:
             client.send(row.send.replace(b"%T", row.target.encode()))
@@ -389,7 +381,6 @@ class Bench:
                 out.response = client.response(row.send.split(b" ")[0].decode("latin-1"))
             except (Ended, WasReset):
                 pass
-            tick("r")
             if row.closes:
                 out.closed = client.is_closed()
             elif out.response:
@@ -397,7 +388,7 @@ class Bench:
         except (Ended, WasReset, TimeoutError, ValueError) as e:
             out.error = e
         finally:
-            client.close(); tick("c")
+            client.close()
         out.seen = [r for o in self.origins for r in o.seen(row.target) if not r.target.startswith("/after")]
         if row.counter:
             now = self.proxy.metrics()

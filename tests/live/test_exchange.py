@@ -1,0 +1,607 @@
+"""Whole exchanges: order, framing both ways, streams, connections kept and not kept."""
+
+import hashlib
+import os
+import threading
+import time
+
+import pytest
+
+from rig import Client, Ended, Site, WasReset, answer, ask, echo, take_body, wait_for
+
+
+def one_origin(world, behave=echo, name="one", workers=1, origin=None, policy=None, **more):
+    origin = origin or world.origin(name, behave)
+    site = Site().backend("one", origin).simple_route("one")
+    if policy:
+        site.policy("one", **policy)
+    return world.proxy(site, workers=workers, **more), origin
+
+
+# ---- order and framing ----
+
+
+def test_pipelined_requests_are_answered_in_order(world):
+    def behave(wire, request):
+        if request.target.endswith("0"):
+            time.sleep(0.05)
+        return echo(wire, request)
+
+    proxy, _ = one_origin(world, behave)
+    client = world.client(proxy)
+    parts, want = [], []
+    for i in range(20):
+        target = f"/p/{i}"
+        want.append(target)
+        if i % 3 == 0:
+            parts.append(f"POST {target} HTTP/1.1\r\nHost: one.test\r\nContent-Length: 5\r\n\r\nhello")
+        elif i % 3 == 1:
+            parts.append(f"POST {target} HTTP/1.1\r\nHost: one.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+        else:
+            parts.append(f"GET {target} HTTP/1.1\r\nHost: one.test\r\n\r\n")
+    client.send("".join(parts).encode())
+    answers = [client.response() for _ in parts]
+    assert [a.json["target"] for a in answers] == want
+    assert [a.json["body"] for a in answers] == ["hello", "hello", ""] * 6 + ["hello", "hello"]
+
+
+def test_a_head_byte_by_byte(world):
+    proxy, _ = one_origin(world)
+    client = world.client(proxy)
+    for byte in b"POST /slow HTTP/1.1\r\nHost: one.test\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nX-T: v\r\n\r\n":
+        client.send(bytes([byte]))
+    assert client.response().json["body"] == "abc"
+
+
+def test_http_1_0(world):
+    def behave(wire, request):
+        if request.target == "/chunked":
+            take_body(wire, request)
+            wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+            return True
+        return echo(wire, request)
+
+    proxy, _ = one_origin(world, behave)
+    kept = world.client(proxy)
+    for _ in range(2):
+        kept.send(b"GET /kept HTTP/1.0\r\nHost: one.test\r\nConnection: keep-alive\r\n\r\n")
+        response = kept.response()
+        assert response.status == 200 and response.get("connection").lower() == "keep-alive"
+    closed = world.client(proxy)
+    closed.send(b"GET /closed HTTP/1.0\r\nHost: one.test\r\n\r\n")
+    assert closed.response().json["target"] == "/closed"
+    assert closed.is_closed()
+    # A client of 1.0 knows no chunks: the end of the connection is the end of the body.
+    for wish in (b"", b"Connection: keep-alive\r\n"):
+        client = world.client(proxy)
+        client.send(b"GET /chunked HTTP/1.0\r\nHost: one.test\r\n" + wish + b"\r\n")
+        response = client.response()
+        assert not response.chunked and response.get("content-length") is None
+        assert response.body == b"hello"
+
+
+def test_answers_without_a_body(world):
+    heads = {
+        "/204": b"HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n",
+        "/304": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\nETag: \"a\"\r\n\r\n",
+        "/304-chunked": b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "/head": b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
+        "/head-chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "/empty": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    }
+
+    def behave(wire, request):
+        if request.target in heads:
+            take_body(wire, request)
+            wire.send(heads[request.target])
+            return True
+        return echo(wire, request)
+
+    proxy, origin = one_origin(world, behave)
+    client = world.client(proxy)
+    for target in heads:
+        method = "HEAD" if "head" in target else "GET"
+        response = client.ask(target, method=method)
+        assert response.status == int(target[1:4]) if target[1].isdigit() else 200
+        assert response.body == b""
+        if target in ("/304", "/head"):
+            assert response.get("content-length") == "1234", target
+        if target == "/204":
+            assert response.get("content-length") is None and not response.chunked
+        assert client.ask("/in-step").json["target"] == "/in-step", target
+    assert origin.connections == 1, "none of them costs the connection to the host"
+
+
+def test_chunks_and_trailers_both_ways(world):
+    def behave(wire, request):
+        take_body(wire, request)
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Grpc-Status\r\n\r\n")
+        for i in range(50):
+            wire.send(b"%x;ext=%d\r\n%s\r\n" % (i + 1, i, b"d" * (i + 1)))
+        wire.send(b"0\r\nX-Sum: 1\r\nGrpc-Status: 0\r\nContent-Length: 7\r\n\r\n")
+        return True
+
+    proxy, origin = one_origin(world, behave)
+    client = world.client(proxy)
+    client.send(b"POST /up HTTP/1.1\r\nHost: one.test\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for i in range(50):
+        client.send(b"%x\r\n%s\r\n" % (i + 1, b"u" * (i + 1)))
+    client.send(b"0\r\nX-Up: 1\r\n\r\n")
+    response = client.response()
+    assert response.body == b"d" * (50 * 51 // 2)
+    assert ("X-Sum", "1") in response.trailers and ("Grpc-Status", "0") in response.trailers
+    assert "content-length" not in [n.lower() for n, _ in response.trailers], "framing may not come late"
+    request = origin.seen("/up")[0]
+    assert request.body == b"u" * (50 * 51 // 2)
+    assert request.all("content-length") == []
+    assert request.trailers == [("X-Up", "1")]
+
+
+def test_an_answer_is_streamed_not_collected(world):
+    go_on = threading.Event()
+
+    def behave(wire, request):
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        assert go_on.wait(10)
+        wire.send(b"4\r\nlast\r\n0\r\n\r\n")
+        return True
+
+    proxy, _ = one_origin(world, behave)
+    client = world.client(proxy)
+    client.send(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
+    client.head()
+    assert client.until(b"\r\n") == b"5" and client.exactly(5) == b"first"
+    go_on.set()
+    assert client.until(b"0\r\n\r\n").endswith(b"last\r\n")
+
+
+
+
+# ---- Expect, early answers ----
+
+
+def test_expect_100(world):
+    proxy, origin = one_origin(world)
+    client = world.client(proxy)
+    client.send(b"POST /e HTTP/1.1\r\nHost: one.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 100")
+    client.send(b"hello")
+    response = client.response()
+    assert response.json["body"] == "hello" and response.seen("expect") == []
+    # One that does not wait gets no 100 for what it has sent already.
+    client.send(b"POST /f HTTP/1.1\r\nHost: one.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello")
+    response = client.response()
+    assert response.json["body"] == "hello" and response.interim in ([], [100])
+    # HTTP/1.0 knows no 100 (RFC 9110 §10.1.1).
+    old = world.client(proxy)
+    old.send(b"POST /g HTTP/1.0\r\nHost: one.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello")
+    response = old.response()
+    assert response.interim == [] and response.json["body"] == "hello"
+
+
+def early(wire, request):
+    """Answers before it has read the body, and would go on with the connection."""
+    if request.target.startswith("/early"):
+        wire.send(answer(401, b"no"))
+        return True
+    return echo(wire, request)
+
+
+def test_a_final_answer_instead_of_100(world):
+    proxy, origin = one_origin(world, early)
+    client = world.client(proxy)
+    client.send(b"POST /early HTTP/1.1\r\nHost: one.test\r\nExpect: 100-continue\r\nContent-Length: 50\r\n\r\n")
+    response = client.response()
+    assert response.status == 401 and response.body == b"no"
+    assert response.says_close, "the client may send the body or not: the next request's start is in doubt"
+    assert client.is_closed()
+    assert ask(proxy.port, "/next").json["connection"] == 2, "nor is the host's connection in step"
+
+
+def test_an_early_answer_ends_both_connections(world):
+    """0.CL: what is left of the body must not be taken for a request, on either side (reliability item 12)."""
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: one.test\r\n\r\n"
+    proxy, origin = one_origin(world, early)
+    client = world.client(proxy)
+    client.send(b"POST /early HTTP/1.1\r\nHost: one.test\r\nContent-Length: %d\r\n\r\n" % (len(smuggled) + 100000))
+    response = client.response()
+    assert response.status == 401 and response.body == b"no" and response.says_close
+    try:
+        client.send(smuggled)
+    except WasReset:
+        pass
+    assert client.is_closed()
+    assert ask(proxy.port, "/next").json["connection"] == 2
+    assert not origin.seen("/smuggled")
+
+
+def test_bytes_after_an_answer_are_nobodys(world):
+    def behave(wire, request):
+        if request.target == "/more":
+            wire.send(answer(200, b"ok") + answer(200, b"evil"))
+            return True
+        return echo(wire, request)
+
+    proxy, origin = one_origin(world, behave)
+    client = world.client(proxy)
+    assert client.ask("/more").body == b"ok"
+    for _ in range(3):
+        assert client.ask("/next").json["connection"] == 2
+
+
+def test_bytes_that_come_later_are_nobodys(world):
+    sent = threading.Event()
+
+    def behave(wire, request):
+        echo(wire, request)
+        if request.target == "/more":
+            time.sleep(0.05)
+            wire.send(answer(200, b"evil"))
+            sent.set()
+        return True
+
+    proxy, _ = one_origin(world, behave)
+    client = world.client(proxy)
+    assert client.ask("/more").json["connection"] == 1
+    assert sent.wait(5)
+    wait_for(lambda: proxy.metric("envoy_cluster_upstream_cx_active") == 0, 5, "the connection to be given up")
+    assert client.ask("/next").json["connection"] == 2
+
+
+# ---- kept connections ----
+
+
+def test_a_connection_that_the_host_closed_is_not_used(world):
+    proxy, origin = one_origin(world)
+    client = world.client(proxy)
+    for i in range(5):
+        assert client.ask(f"/g{i}").json["connection"] == i * 2 + 1
+        origin.drop_connections()
+        assert client.ask(f"/p{i}", method="POST", body=b"x").json["connection"] == i * 2 + 2
+        origin.drop_connections()
+        wait_for(lambda: not origin.open, 5, "the origin's threads")
+    assert len(origin.requests) == 10
+
+
+@pytest.mark.parametrize("method,status,sent", [("GET", 200, 2), ("PUT", 200, 2), ("POST", 502, 1)])
+def test_a_kept_connection_that_breaks_under_a_request(world, method, status, sent):
+    """The host closes while the request is on its way: nobody knows whether it was carried out."""
+
+    def behave(wire, request):
+        if request.target == "/second" and request.connection == 1:
+            wire.reset()
+            return False
+        return echo(wire, request)
+
+    proxy, origin = one_origin(world, behave)
+    client = world.client(proxy)
+    assert client.ask("/first").status == 200
+    body = None if method == "GET" else b"x"
+    assert client.ask("/second", method=method, body=body).status == status
+    assert len(origin.seen("/second")) == sent
+    assert proxy.metric("envoy_cluster_upstream_cx_reused_stale") == 1
+    assert client.ask("/third").status == 200
+
+
+def test_posts_never_go_out_twice_under_random_resets(world):
+    """A host that breaks one in five: whatever the proxy's pool holds at that moment, a POST's id is seen once at most."""
+
+    def behave(wire, request):
+        number = int(request.target.rpartition("/")[2])
+        if number % 5 == 0:
+            wire.reset()
+            return False
+        if number % 7 == 0:
+            echo(wire, request)
+            return False  # closes without having said so
+        return echo(wire, request)
+
+    hosts = [world.origin(n, behave) for n in "abc"]
+    site = Site().backend("one", *hosts).simple_route("one")
+    site.policy("one", retry={"numRetries": 3, "retryOn": {"triggers": ["5xx", "reset", "connect-failure", "reset-before-request"]}})
+    proxy = world.proxy(site, workers=2)
+    statuses = {}
+
+    def work(k):
+        client = Client(proxy.port)
+        for i in range(k, 300, 6):
+            method = "POST" if i % 2 else "GET"
+            statuses[i] = client.ask(f"/x/{i}", method=method, body=b"x" if i % 2 else None).status
+        client.close()
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert len(statuses) == 300
+    for i in range(300):
+        seen = sum(1 for h in hosts for r in h.requests if r.target == f"/x/{i}")
+        if i % 2:
+            assert seen == 1, f"POST {i} went out {seen} times"
+            assert statuses[i] == (502 if i % 5 == 0 else 200), i
+        elif i % 5:
+            assert statuses[i] == 200, i
+
+
+# ---- many bytes ----
+
+
+def rss_bounded(proxy, before_kib, limit_kib=8 * 1024):
+    growth = proxy.rss_kib() - before_kib
+    assert growth < limit_kib, f"{growth} KiB more"
+
+
+MIB = 1 << 20
+
+
+def test_an_upload_goes_through_in_little_memory(world):
+    digest = hashlib.sha256()
+    size = 200 * MIB
+
+    def behave(wire, request):
+        left = int(request.get("content-length") or 0)
+        if not left:
+            return echo(wire, request)
+        digest.update(wire.buffer)
+        left -= len(wire.buffer)
+        wire.buffer = b""
+        while left:
+            part = wire.sock.recv(min(left, MIB))
+            assert part
+            digest.update(part)
+            left -= len(part)
+        wire.send(answer(200, b"ok"))
+        return True
+
+    proxy, _ = one_origin(world, behave)
+    for _ in range(5):
+        ask(proxy.port, "/warm", method="POST", body=b"x" * 100)
+    before = proxy.rss_kib()
+    block = os.urandom(MIB)
+    want = hashlib.sha256()
+    client = world.client(proxy, timeout=60)
+    client.send(b"POST /big HTTP/1.1\r\nHost: one.test\r\nContent-Length: %d\r\n\r\n" % size)
+    for _ in range(size // MIB):
+        client.send(block)
+        want.update(block)
+    assert client.response().body == b"ok"
+    assert digest.hexdigest() == want.hexdigest()
+    rss_bounded(proxy, before)
+    entry = proxy.wait_log(path="/big")[0]
+    assert entry["bytes_received"] == size
+
+
+def flood(wire, request):
+    """As many bytes as the peer takes, counted."""
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    request.sent = 0
+    wire.sock.settimeout(None)
+    while True:
+        wire.send(piece)
+        request.sent += 65536
+
+
+def test_a_slow_reader_slows_the_host_down(world):
+    proxy, origin = one_origin(world, flood)
+    ask_first = Client(proxy.port, receive_buffer=32768)
+    ask_first.send(b"GET /flood HTTP/1.1\r\nHost: one.test\r\n\r\n")
+    ask_first.head()
+    before = proxy.rss_kib()
+
+    def stands_still():
+        was = origin.requests[0].sent
+        time.sleep(0.3)
+        return was > 0 and origin.requests[0].sent == was
+
+    wait_for(stands_still, 20, "the host to be slowed down")
+    # The kernel's buffers hold some MiB; ours hold a window.
+    assert origin.requests[0].sent < 64 * MIB
+    rss_bounded(proxy, before, 1024)
+    ask_first.close()
+    wait_for(lambda: not origin.open, 5, "the host to be told that the client has gone")
+    entry = proxy.wait_log(path="/flood")[0]
+    assert entry["response_flags"] == "DC"
+
+
+def test_a_slow_host_slows_the_client_down(world):
+    hold = threading.Event()
+
+    def behave(wire, request):
+        hold.wait(20)
+
+    proxy, origin = one_origin(world, behave)
+    client = world.client(proxy)
+    client.send(b"POST /hold HTTP/1.1\r\nHost: one.test\r\nContent-Length: 10000000000\r\n\r\n")
+    before, sent = proxy.rss_kib(), 0
+    client.sock.settimeout(0.5)
+    try:
+        while sent < 256 * MIB:
+            sent += client.sock.send(b"x" * 65536)
+    except TimeoutError:
+        pass
+    assert sent < 64 * MIB
+    rss_bounded(proxy, before, 1024)
+    hold.set()
+
+
+def test_two_streams_do_not_keep_others_waiting(world):
+    def behave(wire, request):
+        return flood(wire, request) if request.target == "/flood" else echo(wire, request)
+
+    proxy, _ = one_origin(world, behave)
+    stop = threading.Event()
+
+    def drink():
+        client = Client(proxy.port)
+        client.send(b"GET /flood HTTP/1.1\r\nHost: one.test\r\n\r\n")
+        while not stop.is_set():
+            client.sock.recv(MIB)
+        client.close()
+
+    threads = [threading.Thread(target=drink) for _ in range(2)]
+    [t.start() for t in threads]
+    time.sleep(0.1)
+    times = []
+    client = world.client(proxy)
+    for _ in range(20):
+        begin = time.monotonic()
+        assert client.ask("/small").status == 200
+        times.append(time.monotonic() - begin)
+    stop.set()
+    [t.join() for t in threads]
+    assert sorted(times)[10] < 0.5, times
+
+
+# ---- those who go away ----
+
+
+def test_a_client_that_goes_away_is_noticed_while_the_host_thinks(world):
+    ended = threading.Event()
+
+    def behave(wire, request):
+        if request.target != "/think":
+            return echo(wire, request)
+        try:
+            wire.rest()
+        except WasReset:
+            pass
+        ended.set()
+
+    proxy, _ = one_origin(world, behave)
+    client = Client(proxy.port)
+    client.send(b"GET /think HTTP/1.1\r\nHost: one.test\r\n\r\n")
+    wait_for(lambda: proxy.metric("envoy_cluster_upstream_rq_active") == 1, 5, "the request at the host")
+    client.reset()
+    assert ended.wait(5), "the host's connection outlives the client"
+    entry = proxy.wait_log(path="/think")[0]
+    assert (entry["response_code"], entry["response_flags"]) == (0, "DC")
+    assert proxy.metric("watari_requests_lost_total") == 0, "the client left; nothing was lost"
+    assert proxy.metric("envoy_http_downstream_rq_rx_reset") == 1
+
+
+def test_a_client_that_has_said_all_may_close_its_half(world):
+    def behave(wire, request):
+        time.sleep(0.2)
+        return echo(wire, request)
+
+    proxy, _ = one_origin(world, behave)
+    client = world.client(proxy)
+    client.send(b"GET /half HTTP/1.1\r\nHost: one.test\r\n\r\n")
+    client.fin()
+    assert client.response().json["target"] == "/half"
+
+
+def test_a_body_cut_off_by_the_client_is_not_a_request(world):
+    done = threading.Event()
+
+    def behave(wire, request):
+        try:
+            take_body(wire, request)
+        finally:
+            done.set()
+        wire.send(answer(200))
+
+    proxy, origin = one_origin(world, behave)
+    client = Client(proxy.port)
+    client.send(b"POST /cut HTTP/1.1\r\nHost: one.test\r\nContent-Length: 10\r\n\r\nhello")
+    wait_for(lambda: origin.requests, 5, "the head at the origin")
+    client.fin()
+    assert done.wait(5)
+    assert not origin.requests[0].whole
+    client.close()
+
+
+# ---- scarcity ----
+
+
+def test_without_descriptors_it_neither_spins_nor_dies(world):
+    """Item 42. The limit is reached by idle clients; when some leave, the others are served."""
+    proxy, origin = one_origin(world, nofile=64)
+    clients = [Client(proxy.port) for _ in range(100)]
+    time.sleep(0.3)
+    cpu = proxy.cpu_s()
+    time.sleep(1)
+    assert proxy.cpu_s() - cpu < 0.3, "it spins"
+    assert proxy.process.poll() is None
+    for c in clients:
+        c.close()
+    wait_for(lambda: quiet_status(proxy) == 200, 5, "a new client to be served")
+    assert proxy.metric("watari_accept_failures_total") + proxy.metric("envoy_http_downstream_cx_overload_reject") > 0
+
+
+def quiet_status(proxy):
+    try:
+        client = Client(proxy.port, timeout=1)
+        status = client.ask("/again").status
+        client.close()
+        return status
+    except (OSError, Ended, WasReset):
+        return 0
+
+
+def test_clients_alone_cannot_take_the_descriptors_that_hosts_need(world):
+    """Item 41: with every client that fits connected, those that ask are still served."""
+    proxy, origin = one_origin(world, nofile=64)
+    idle = [Client(proxy.port) for _ in range(100)]
+    time.sleep(0.3)
+    assert idle[0].ask("/served").status == 200
+    for c in idle:
+        c.close()
+
+
+def test_retries_stay_within_their_budget(world):
+    """Item 52: hosts that all fail slowly must not be given twice the load."""
+    gate = threading.Semaphore(0)
+
+    def behave(wire, request):
+        take_body(wire, request)
+        gate.acquire(timeout=10)
+        wire.send(answer(503, b"busy"))
+        return True
+
+    hosts = [world.origin(n, behave) for n in "ab"]
+    site = Site().backend("one", *hosts).simple_route("one")
+    site.policy("one", retry={"numRetries": 1, "retryOn": {"httpStatusCodes": [503]}, "budget": {"percent": 20, "minRetries": 3}})
+    proxy = world.proxy(site)
+    clients = [Client(proxy.port) for _ in range(40)]
+    for i, c in enumerate(clients):
+        c.send(b"GET /s/%d HTTP/1.1\r\nHost: one.test\r\n\r\n" % i)
+    wait_for(lambda: sum(len(h.requests) for h in hosts) == 40, 5, "all first tries at the hosts")
+    for _ in range(40):
+        gate.release()
+    wait_for(lambda: proxy.metric("envoy_cluster_upstream_rq_retry_overflow") >= 30, 5, "retries refused")
+    assert proxy.metric("envoy_cluster_upstream_rq_retry") <= 8
+    for _ in range(40):
+        gate.release()
+    assert [c.response().status for c in clients] == [503] * 40
+    assert sum(len(h.requests) for h in hosts) <= 48
+    for c in clients:
+        c.close()
+
+
+def test_a_full_log_disk_costs_no_request(world):
+    """Item 46."""
+    proxy, _ = one_origin(world, log="/dev/full")
+    client = world.client(proxy)
+    for _ in range(3):
+        assert client.ask("/x").status == 200
+        time.sleep(0.25)
+    assert client.ask("/y").status == 200
+
+
+# ---- the end ----
+
+
+def test_a_drain_lets_requests_finish(world):
+    def behave(wire, request):
+        time.sleep(0.4)
+        return echo(wire, request)
+
+    proxy, _ = one_origin(world, behave)
+    client = world.client(proxy)
+    client.send(b"GET /last HTTP/1.1\r\nHost: one.test\r\n\r\n")
+    wait_for(lambda: proxy.metric("envoy_cluster_upstream_rq_active") == 1, 5, "the request at the host")
+    proxy.process.terminate()
+    response = client.response()
+    assert response.status == 200 and response.says_close
+    assert proxy.process.wait(5) == 0
