@@ -158,6 +158,12 @@ void cli_args_help(const struct cli_option *options, unsigned n_options)
     }
 }
 
+int cli_fail(const char *command, const struct wt_err *err)
+{
+    fprintf(stderr, "watari %s: %s\n", command, err->msg);
+    return err->code == WT_EINVAL ? CLI_USAGE : CLI_FAILED;
+}
+
 int cli_args_wrong(const struct cli_usage *usage, const struct wt_err *err)
 {
     fprintf(stderr, "watari %s: %s; see `watari %s --help`\n", usage->command, err->msg, usage->command);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "cli/table.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -12,19 +13,23 @@
 #endif
 
 static const struct cli_command commands[] = {
-    {"up", "-f FILE|DIR", "everything on one machine: API, controllers, proxy", cli_up},
-    {"proxy", "[-f FILE|DIR]", "the data plane: serves the snapshots that control publishes", cli_proxy},
-    {"validate", "FILE|DIR…", "checks files; changes nothing", cli_validate},
-    {"explain", "KIND[.FIELD…]", "says what a kind's fields mean", cli_explain},
-    {"version", "", "prints the version", cli_version},
+    {CLI_GROUP_RUN, "up", "-f FILE|DIR", "everything on one machine: API, controllers, proxy", cli_up},
+    {CLI_GROUP_RUN, "control", "[-f FILE|DIR]", "the control plane alone: API, state, controllers",
+     cli_control},
+    {CLI_GROUP_RUN, "proxy", "[-f FILE|DIR]",
+     "the data plane: serves the snapshots that control publishes", cli_proxy},
+    {CLI_GROUP_LOOK, "get", "KIND [NAME…]", "shows objects", cli_get},
+    {CLI_GROUP_LOOK, "describe", "KIND NAME…", "shows an object, its state and its events", cli_describe},
+    {CLI_GROUP_LOOK, "events", "[--for KIND/NAME]", "shows what happened", cli_events},
+    {CLI_GROUP_LOOK, "plan", "-f FILE|DIR", "shows what apply would change, and its effects", cli_plan},
+    {CLI_GROUP_LOOK, "validate", "FILE|DIR…", "checks files; changes nothing", cli_validate},
+    {CLI_GROUP_LOOK, "explain", "KIND[.FIELD…]", "says what a kind's fields mean", cli_explain},
+    {CLI_GROUP_LOOK, "version", "", "prints the version", cli_version},
+    {CLI_GROUP_CHANGE, "apply", "-f FILE|DIR", "creates and updates objects", cli_apply},
+    {CLI_GROUP_CHANGE, "delete", "KIND NAME… | -f FILE", "deletes objects", cli_delete},
+    {CLI_GROUP_CHANGE, "migrate", "VERB NAME", "watches and steers a migration", cli_migrate},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
-
-int cli_fail(const char *command, const struct wt_err *err)
-{
-    fprintf(stderr, "watari %s: %s\n", command, err->msg);
-    return err->code == WT_EINVAL ? CLI_USAGE : CLI_FAILED;
-}
 
 int cli_version(int argc, char **argv)
 {
@@ -34,13 +39,25 @@ int cli_version(int argc, char **argv)
     return CLI_OK;
 }
 
+static void print_command(FILE *to, const struct cli_command *c)
+{
+    int width = 22 + (int)(strlen(c->synopsis) - cli_text_width(c->synopsis));
+    fprintf(to, "  %-10s %-*s %s\n", c->name, width, c->synopsis, c->help);
+}
+
 static int usage(FILE *to)
 {
+    static const char *const titles[CLI_GROUPS] = {"Run", "Look", "Change"};
     fprintf(to, "watari carries a running service from where it is to where it should be.\n\n"
                 "usage: watari COMMAND …\n\n");
-    for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  %-10s %-22s %s\n", commands[i].name, commands[i].synopsis, commands[i].help);
-    fprintf(to, "\n`watari COMMAND --help` shows its options.\n");
+    for (int g = 0; g < CLI_GROUPS; g++) {
+        fprintf(to, "%s\n", titles[g]);
+        for (int i = 0; i < N_COMMANDS; i++)
+            if ((int)commands[i].group == g)
+                print_command(to, &commands[i]);
+        fputc('\n', to);
+    }
+    fprintf(to, "`watari COMMAND --help` shows its options.\n");
     return to == stderr ? CLI_USAGE : CLI_OK;
 }
 

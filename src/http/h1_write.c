@@ -123,6 +123,8 @@ static char *put_framing(const struct http_head *h, char *p)
         p = put(p, te ? WT_STR("connection: close, te\r\n") : WT_STR("connection: close\r\n"));
     else if (te)
         p = put(p, WT_STR("connection: te\r\n"));
+    else if (h->status && h->minor == 0) /* RFC 9112 §9.3: or its client takes it for closed */
+        p = put(p, WT_STR("connection: keep-alive\r\n"));
     return put(p, CRLF);
 }
 

@@ -228,7 +228,8 @@ ssize_t io_write_now(struct io_stream *s, const struct iovec *iov, int n_iov)
     return wt_code_from_errno((int)-put);
 }
 
-int io_write_all(struct io_stream *s, struct iovec *iov, int n_iov, int64_t deadline_ms)
+int io_write_counted(struct io_stream *s, struct iovec *iov, int n_iov, int64_t deadline_ms,
+                     uint64_t *sent)
 {
     while (n_iov > 0) {
         ssize_t put = io_write_now(s, iov, n_iov);
@@ -240,6 +241,7 @@ int io_write_all(struct io_stream *s, struct iovec *iov, int n_iov, int64_t dead
         }
         if (put < 0)
             return (int)put;
+        *sent += (uint64_t)put;
         size_t left = (size_t)put;
         while (n_iov > 0 && left >= iov->iov_len) {
             left -= iov->iov_len;
@@ -252,6 +254,12 @@ int io_write_all(struct io_stream *s, struct iovec *iov, int n_iov, int64_t dead
         }
     }
     return 0;
+}
+
+int io_write_all(struct io_stream *s, struct iovec *iov, int n_iov, int64_t deadline_ms)
+{
+    uint64_t sent = 0;
+    return io_write_counted(s, iov, n_iov, deadline_ms, &sent);
 }
 
 int io_write_str(struct io_stream *s, struct wt_str bytes, int64_t deadline_ms)

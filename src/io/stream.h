@@ -47,6 +47,9 @@ int io_peek_quiet(struct io_stream *s);
 
 /* All of it, or an error; `iov` is changed on the way. */
 int io_write_all(struct io_stream *s, struct iovec *iov, int n_iov, int64_t deadline_ms);
+/* The same; adds what the system took to *sent, also on failure. */
+int io_write_counted(struct io_stream *s, struct iovec *iov, int n_iov, int64_t deadline_ms,
+                     uint64_t *sent);
 int io_write_str(struct io_stream *s, struct wt_str bytes, int64_t deadline_ms);
 
 /* Writes what fits now: a count, or WT_EAGAIN. Never waits. */

@@ -42,7 +42,7 @@ static int accept_one(struct proxy_acceptor *a)
         wt_log(WT_LOG_ERROR, "worker %u: watch %s: %s", w->id, a->listener->text, wt_code_text(r));
         return rest(a);
     }
-    if (w->n_conns >= w->shared->max_conns) {
+    if (atomic_load_explicit(&w->shared->n_conns, memory_order_relaxed) >= w->shared->max_conns) {
         proxy_count(&stats->cx_refused);
         return rest(a);
     }

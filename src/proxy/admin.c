@@ -229,7 +229,8 @@ static void serve_later(void *arg)
     struct wt_err err;
     while (serve(s, &err) < 0)
         if (io_sleep_until(io_now_ms() + AGAIN_MS) < 0)
-            return;
+            break;
+    wt_free(s);
 }
 
 int proxy_admin_start(struct proxy *p, struct wt_err *err)
@@ -245,8 +246,10 @@ int proxy_admin_start(struct proxy *p, struct wt_err *err)
         wt_free(s);
         return wt_wrap(err, r, "--admin");
     }
-    if (serve(s, &why) == 0)
-        return 0; /* it lives as long as the process */
+    if (serve(s, &why) == 0) {
+        wt_free(s);
+        return 0; /* the server lives as long as the process */
+    }
     wt_log(WT_LOG_WARN, "admin: %s; trying again every second", why.msg);
     return io_spawn(IO_STACK_DEEP, serve_later, s, NULL) < 0 ? wt_fail(err, WT_ENOMEM, "out of memory") : 0;
 }

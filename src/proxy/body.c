@@ -25,30 +25,6 @@ int proxy_body_next(struct http_h1_body *body, struct proxy_window *w, struct io
     }
 }
 
-static int write_counted(struct io_stream *s, struct iovec *iov, int n, int64_t deadline_ms,
-                         uint64_t *sent)
-{
-    while (n > 0) {
-        ssize_t put = io_write_now(s, iov, n);
-        if (put == WT_EAGAIN) {
-            int r = io_wait(s, IO_OUT, deadline_ms);
-            if (r < 0)
-                return r;
-            continue;
-        }
-        if (put < 0)
-            return (int)put;
-        *sent += (uint64_t)put;
-        for (; n > 0 && (size_t)put >= iov->iov_len; iov++, n--)
-            put -= (ssize_t)iov->iov_len;
-        if (n > 0) {
-            iov->iov_base = (char *)iov->iov_base + put;
-            iov->iov_len -= (size_t)put;
-        }
-    }
-    return 0;
-}
-
 static void push(struct iovec *iov, int *n, struct wt_str s)
 {
     if (s.len)
@@ -78,7 +54,7 @@ int proxy_body_send(struct io_stream *s, const struct proxy_body_out *o, int64_t
     } else if (o->chunked && o->last) {
         push(iov, &n, WT_STR("0\r\n\r\n"));
     }
-    int r = write_counted(s, iov, n, deadline_ms, sent);
+    int r = io_write_counted(s, iov, n, deadline_ms, sent);
     wt_buf_done(&tail);
     return r;
 }

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -410,6 +411,16 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* Clients may not take all descriptors: without some for hosts and files nobody would be served (reliability item 41). */
+static uint32_t client_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > UINT32_MAX)
+        return UINT32_MAX;
+    uint32_t all = (uint32_t)files.rlim_cur, kept = all / 16 < 32 ? 32 : all / 16;
+    return all > 2 * kept ? all - kept : all / 2;
+}
+
 static int init(struct proxy *p, const struct proxy_options *options, struct wt_err *err)
 {
     uint8_t boot[16];
@@ -420,7 +431,7 @@ static int init(struct proxy *p, const struct proxy_options *options, struct wt_
         .idle_timeout_ms = 300 * 1000,
         .header_timeout_ms = 15 * 1000,
         .body_timeout_ms = 60 * 1000,
-        .max_conns = UINT32_MAX,
+        .max_conns = client_limit(),
         .announce = announce,
         .acknowledge = acknowledge,
         .ctx = p,

@@ -69,7 +69,7 @@ void proxy_upload_end(struct proxy_upload *u);                 /* stops it if ne
 /* Delivers the attempt's answer and finishes its connection. */
 void proxy_relay(struct proxy_trip *t, struct proxy_try *try);
 
-/* serve.c: an answer of our own. */
+/* reply.c: an answer of our own. */
 void proxy_reply(struct proxy_trip *t, unsigned status, uint32_t flags, const char *text);
 
 /* finish.c: counters and the log line. */

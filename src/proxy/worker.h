@@ -57,7 +57,8 @@ struct proxy_shared {
     int64_t idle_timeout_ms;   /* of a client connection between requests */
     int64_t header_timeout_ms; /* from a request's first byte to the end of its head */
     int64_t body_timeout_ms;   /* of silence within a body, either way */
-    uint32_t max_conns;        /* per worker */
+    uint32_t max_conns;        /* of clients, all workers together */
+    _Atomic uint32_t n_conns;
     /* A verdict was reached (worker's thread): persist and report it. */
     void (*announce)(void *ctx, struct proxy_migration *m);
     /* This worker runs on `version` now, or an older one has ended. */

@@ -313,13 +313,18 @@ def test_posts_never_go_out_twice_under_random_resets(world):
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert len(statuses) == 300
+    unlucky = 0
     for i in range(300):
         seen = sum(1 for h in hosts for r in h.requests if r.target == f"/x/{i}")
-        if i % 2:
-            assert seen == 1, f"POST {i} went out {seen} times"
-            assert statuses[i] == (502 if i % 5 == 0 else 200), i
+        if i % 2 and i % 5 == 0:
+            assert seen <= 1 and statuses[i] == 502, f"POST {i} went out {seen} times"
+        elif i % 2:
+            # A host's end may cross a POST on its way: then nobody knows, and nobody tries again.
+            assert (seen, statuses[i]) in ((1, 200), (0, 502)), i
+            unlucky += seen == 0
         elif i % 5:
             assert statuses[i] == 200, i
+    assert unlucky <= proxy.metric("envoy_cluster_upstream_cx_reused_stale")
 
 
 # ---- many bytes ----
@@ -338,9 +343,9 @@ def test_an_upload_goes_through_in_little_memory(world):
     size = 200 * MIB
 
     def behave(wire, request):
-        left = int(request.get("content-length") or 0)
-        if not left:
+        if request.target != "/big":
             return echo(wire, request)
+        left = size
         digest.update(wire.buffer)
         left -= len(wire.buffer)
         wire.buffer = b""
