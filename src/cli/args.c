@@ -166,7 +166,7 @@ int cli_fail(const char *command, const struct wt_err *err)
 
 int cli_args_wrong(const struct cli_usage *usage, const struct wt_err *err)
 {
-    fprintf(stderr, "watari %s: %s; see `watari %s --help`\n", usage->command, err->msg, usage->command);
+    fprintf(stderr, "watari %s: %s (see `watari %s --help`)\n", usage->command, err->msg, usage->command);
     return CLI_USAGE;
 }
 

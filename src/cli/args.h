@@ -50,7 +50,7 @@ struct cli_usage {
 bool cli_args_begin(const struct cli_usage *usage, int argc, char **argv, const struct cli_option *options,
                     unsigned n_options, struct cli_texts *operands, int *out_code);
 
-/* "watari NAME: sentence; see `watari NAME --help`" to standard error; CLI_USAGE. */
+/* "watari NAME: sentence (see `watari NAME --help`)" to standard error; CLI_USAGE. */
 int cli_args_wrong(const struct cli_usage *usage, const struct wt_err *err);
 
 #endif

@@ -25,7 +25,6 @@ struct cli_command {
 #define CLI_COMMAND(name) int cli_##name(int argc, char **argv)
 CLI_COMMAND(up);
 CLI_COMMAND(control);
-CLI_COMMAND(control);
 CLI_COMMAND(proxy);
 CLI_COMMAND(get);
 CLI_COMMAND(describe);

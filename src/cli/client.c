@@ -16,7 +16,10 @@ static void dir_of(const char *given, const char *root, const char *variable, co
 {
     const char *xdg = getenv(variable);
     const char *home = getenv("HOME");
-    if (given)
+    char here[160];
+    if (given && *given != '/' && getcwd(here, sizeof here)) /* a socket's path has to begin with / */
+        snprintf(out, size, "%s/%s", here, given);
+    else if (given)
         snprintf(out, size, "%s", given);
     else if (geteuid() == 0)
         snprintf(out, size, "%s", root);

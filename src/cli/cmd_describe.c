@@ -53,8 +53,10 @@ static void section(struct wt_buf *out, const char *title, const json_t *value)
         return;
     wt_buf_printf(out, "%s:\n", title);
     struct wt_str rest = wt_buf_str(&yaml);
-    while (rest.len)
-        wt_buf_printf(out, "  %.*s\n", WT_ARG(wt_str_next(&rest, '\n')));
+    while (rest.len) {
+        struct wt_str text = wt_str_next(&rest, '\n');
+        wt_buf_printf(out, "  %.*s\n", WT_ARG(text));
+    }
 }
 
 static void head(const json_t *doc, struct wt_buf *out)

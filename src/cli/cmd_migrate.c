@@ -113,6 +113,7 @@ static int take_operands(struct migrate *m, const struct cli_texts *operands, st
     if (r < 0)
         return r;
     m->ask.verb = m->verb->request;
+    m->ask.word = m->verb->word;
     bool weighted = m->ask.verb && strcmp(m->ask.verb, "setWeight") == 0;
     unsigned wanted = weighted ? 3 : 2;
     if (operands->n != wanted)

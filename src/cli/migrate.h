@@ -49,7 +49,8 @@ int cli_migrate_finish(const struct cli_client *c, const char *name, bool apply,
 
 /* Asks for a verb and waits for the answer, at most wait_ms (0: does not wait). Prints it; an exit code. */
 struct cli_ask {
-    const char *name, *verb; /* as in status.request.verb */
+    const char *name, *word; /* the verb on the command line */
+    const char *verb;        /* as in status.request.verb */
     double weight;           /* for setWeight */
     bool has_weight;
     int64_t wait_ms;

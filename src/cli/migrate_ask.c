@@ -85,10 +85,10 @@ static int report(const struct cli_ask *ask, const json_t *doc)
     cli_label(model_kind_migration, ask->name, label, sizeof(label));
     cli_migration_summary(doc, summary);
     if (strcmp(cli_text_at(doc, "status.lastRequest.result"), "Done") != 0) {
-        fprintf(stderr, "watari migrate: %s refused: %s (%s)\n", ask->verb, message, summary);
+        fprintf(stderr, "watari migrate: %s refused: %s (%s)\n", ask->word, message, summary);
         return CLI_FAILED;
     }
-    printf("%s %s: %s; %s (%s)\n", label, ask->verb, message, cli_text_at(doc, "status.message"), summary);
+    printf("%s %s: %s; %s (%s)\n", label, ask->word, message, cli_text_at(doc, "status.message"), summary);
     return CLI_OK;
 }
 
@@ -110,7 +110,7 @@ int cli_migrate_ask(const struct cli_client *c, const struct cli_ask *ask)
     if (r == WT_ECONFLICT)
         wt_wrap(&err, r, "tried %d times; run it again", TRIES);
     if (r == 0 && ask->wait_ms == 0) {
-        printf("%s %s: asked\n", cli_label(model_kind_migration, ask->name, label, sizeof(label)), ask->verb);
+        printf("%s %s: asked\n", cli_label(model_kind_migration, ask->name, label, sizeof(label)), ask->word);
         return CLI_OK;
     }
     if (r == 0)

@@ -155,7 +155,7 @@ static int finish(struct finish *f, bool apply, int64_t wait_ms, struct wt_err *
         return 0;
     }
     if (f->n == 0) {
-        const struct cli_ask ask = {.name = f->name, .verb = "finish", .wait_ms = wait_ms};
+        const struct cli_ask ask = {.name = f->name, .word = "finish", .verb = "finish", .wait_ms = wait_ms};
         return cli_migrate_ask(f->client, &ask);
     }
     if (apply) {

@@ -228,9 +228,8 @@ static void counts(const struct tree *t)
         char text[48];
         int64_t n = cli_int_at(t->doc, rows[i].path);
         snprintf(text, sizeof(text), "%s %" PRId64, rows[i].name, n);
-        wt_buf_add_char(t->out, ' ');
+        wt_buf_add_str(t->out, i ? WT_STR("  ") : WT_STR(" "));
         paint(t, rows[i].alarming && n ? "31" : "0", text);
-        wt_buf_add_char(t->out, ' ');
     }
     wt_buf_printf(t->out, "\n  users     %" PRId64 " of 65536 slots moved, %" PRId64 " moved back%s\n",
                   cli_int_at(t->doc, "status.users.moved"), cli_int_at(t->doc, "status.users.movedBack"),

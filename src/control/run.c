@@ -38,11 +38,18 @@ struct control {
     struct io_stream signals, watched;
     struct rpc_server *servers[2];
     struct io_fiber *fibers[2];
-    int64_t started_ms;
+    int64_t started_ms, started_wall_ms;
     bool read_files_again;
     int result;
     struct wt_err *err;
 };
+
+/* The time that pauses end by: the wall clock of our start plus what has passed since, so that a jump of the wall clock neither
+ * ends a pause nor prolongs one. */
+static int64_t steady_wall_ms(const struct control *c)
+{
+    return c->started_wall_ms + io_now_ms() - c->started_ms;
+}
 
 static void on_change(void *ctx, const struct control_change *change)
 {
@@ -67,7 +74,7 @@ static void on_report(void *ctx, const json_t *report)
     /* Before the answer: a proxy that knows more than we do (our store was lost) must not be told
      * less first. */
     bool pending = io_now_ms() - c->started_ms < GRACE_MS;
-    control_reconciler_run(c->reconciler, pending, io_now_ms(), io_wall_ms());
+    control_reconciler_run(c->reconciler, pending, io_now_ms(), steady_wall_ms(c));
     io_cond_broadcast(&c->work);
 }
 
@@ -126,7 +133,7 @@ static void run_reconciler(void *arg)
     while (r != WT_ECANCELED) {
         int64_t now = io_now_ms();
         bool pending = now - c->started_ms < GRACE_MS;
-        int64_t next = control_reconciler_run(c->reconciler, pending, now, io_wall_ms());
+        int64_t next = control_reconciler_run(c->reconciler, pending, now, steady_wall_ms(c));
         /* What a run itself put into the queue is due at once: let others in between. */
         if (next <= now)
             r = io_sleep_until(now + 1);
@@ -353,6 +360,7 @@ static void run_main(void *arg)
 {
     struct control *c = arg;
     c->started_ms = io_now_ms();
+    c->started_wall_ms = io_wall_ms();
     int r = open_all(c, c->err);
     if (r == 0) {
         control_reconciler_add_all(c->reconciler, io_now_ms());

@@ -2,7 +2,8 @@
 
 #include "rpc/client.h"
 
-/* A page is no part of the answer to "are you well"; this much of it is read before it is taken for an error. */
+/* A page is no part of the answer to "are you well"; this much of it is read before it is taken for
+ * an error. */
 enum { BODY_BYTES = 1 << 20 };
 
 const char *health_state_text(enum health_state state)
@@ -15,7 +16,8 @@ const char *health_state_text(enum health_state state)
     return texts[state];
 }
 
-void health_probe_init(struct health_probe *p, unsigned healthy_threshold, unsigned unhealthy_threshold)
+void health_probe_init(struct health_probe *p, unsigned healthy_threshold,
+                       unsigned unhealthy_threshold)
 {
     *p = (struct health_probe){.state = HEALTH_STATE_UNKNOWN};
     health_probe_adjust(p, healthy_threshold, unhealthy_threshold);
@@ -62,8 +64,8 @@ static int run_tcp(const union io_addr *addr, int64_t deadline_ms, struct wt_err
     return r < 0 ? wt_fail(err, r, "connect: %s", wt_code_text(r)) : 0;
 }
 
-static int run_http(const union io_addr *addr, const struct health_check *check, int64_t deadline_ms,
-                    struct wt_err *err)
+static int run_http(const union io_addr *addr, const struct health_check *check,
+                    int64_t deadline_ms, struct wt_err *err)
 {
     char text[IO_ADDR_TEXT];
     struct rpc_answer answer;
@@ -83,8 +85,8 @@ static int run_http(const union io_addr *addr, const struct health_check *check,
     return 0;
 }
 
-int health_check_run(const union io_addr *addr, const struct health_check *check, int64_t deadline_ms,
-                     struct wt_err *err)
+int health_check_run(const union io_addr *addr, const struct health_check *check,
+                     int64_t deadline_ms, struct wt_err *err)
 {
     return check->http ? run_http(addr, check, deadline_ms, err) : run_tcp(addr, deadline_ms, err);
 }

@@ -1,5 +1,5 @@
-/* The admin server: metrics, health, what is served. It changes nothing but by POST, and not for a page of another
- * site that a browser shows. */
+/* The admin server: metrics, health, what is served. It changes nothing but by POST, and not for a
+ * page of another site that a browser shows. */
 #include "proxy/admin.h"
 
 #include "base/log.h"
@@ -14,7 +14,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 64, BODY_BYTES = 64 << 10, PAGE_BYTES = 64 << 20, BACKLOG = 64, AGAIN_MS = 1000 };
+enum {
+    CONNECTIONS_MAX = 64,
+    BODY_BYTES = 64 << 10,
+    PAGE_BYTES = 64 << 20,
+    BACKLOG = 64,
+    AGAIN_MS = 1000
+};
 
 struct page {
     struct proxy *proxy;
@@ -165,7 +171,8 @@ static void handle(void *ctx, const struct rpc_request *request, struct rpc_repl
     struct page pg = {ctx, request, reply};
     struct wt_str origin;
     bool is_post = wt_str_eq(request->method, WT_STR("POST"));
-    bool is_get = wt_str_eq(request->method, WT_STR("GET")) || wt_str_eq(request->method, WT_STR("HEAD"));
+    bool is_get =
+        wt_str_eq(request->method, WT_STR("GET")) || wt_str_eq(request->method, WT_STR("HEAD"));
     bool known = false;
     if (is_post && http_head_get_name(request->head, WT_STR("origin"), &origin)) {
         say(&pg, 403, "not from a web page\n");
@@ -239,8 +246,7 @@ int proxy_admin_start(struct proxy *p, struct wt_err *err)
     struct wt_err why;
     if (!s)
         return wt_fail(err, WT_ENOMEM, "out of memory");
-    *s = (struct start){.proxy = p,
-                        .handler = {handle, p, BODY_BYTES, CONNECTIONS_MAX}};
+    *s = (struct start){.proxy = p, .handler = {handle, p, BODY_BYTES, CONNECTIONS_MAX}};
     int r = proxy_resolve_literal(wt_str_z(p->options->admin), &s->addr, err);
     if (r < 0) {
         wt_free(s);
@@ -251,5 +257,7 @@ int proxy_admin_start(struct proxy *p, struct wt_err *err)
         return 0; /* the server lives as long as the process */
     }
     wt_log(WT_LOG_WARN, "admin: %s; trying again every second", why.msg);
-    return io_spawn(IO_STACK_DEEP, serve_later, s, NULL) < 0 ? wt_fail(err, WT_ENOMEM, "out of memory") : 0;
+    return io_spawn(IO_STACK_DEEP, serve_later, s, NULL) < 0
+               ? wt_fail(err, WT_ENOMEM, "out of memory")
+               : 0;
 }

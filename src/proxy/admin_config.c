@@ -38,10 +38,10 @@ static json_t *migration_json(const struct proxy_migration *m)
     bool back = atomic_load(&m->live->rolled_back_epoch) >= m->epoch && m->epoch > 0;
     return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:I, s:b, s:b, s:b, s:o}", "name",
                      text(m->id), "uid", text(m->uid), "from", text(m->from), "to", text(m->to),
-                     "epoch", (json_int_t)m->epoch, "step", (json_int_t)m->step, "weight", m->weight,
-                     "tableVersion", (json_int_t)m->table_version, "engaged", (int)m->engaged,
-                     "oldRetired", (int)m->old_retired, "rolledBack", (int)back, "verdict",
-                     verdict_json(m));
+                     "epoch", (json_int_t)m->epoch, "step", (json_int_t)m->step, "weight",
+                     m->weight, "tableVersion", (json_int_t)m->table_version, "engaged",
+                     (int)m->engaged, "oldRetired", (int)m->old_retired, "rolledBack", (int)back,
+                     "verdict", verdict_json(m));
 }
 
 static json_t *listener_json(const struct proxy_listener *l)
@@ -75,6 +75,6 @@ json_t *proxy_admin_config(struct proxy *p)
                      p->options->name, "boot", p->boot, "store",
                      text(model_snapshot_store(p->snapshot)), "version", (json_int_t)c->version,
                      "rejected", (json_int_t)p->snapshots_rejected, "draining", (int)p->draining,
-                     "routes", (json_int_t)wt_map_len(&c->pieces), "listeners", listeners, "backends",
-                     backends, "migrations", migrations, "workers", workers_json(p));
+                     "routes", (json_int_t)wt_map_len(&c->pieces), "listeners", listeners,
+                     "backends", backends, "migrations", migrations, "workers", workers_json(p));
 }

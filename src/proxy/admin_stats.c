@@ -11,9 +11,18 @@ struct line {
     const char *name;
 };
 
-#define BACKEND(shape, field, name) {shape, offsetof(struct proxy_backend_stats, field), name}
-#define LISTENER(shape, field, name) {shape, offsetof(struct proxy_listener_stats, field), name}
-#define MIGRATION(shape, field, name) {shape, offsetof(struct proxy_migration_stats, field), name}
+#define BACKEND(shape, field, name)                                                                \
+    {                                                                                              \
+        shape, offsetof(struct proxy_backend_stats, field), name                                   \
+    }
+#define LISTENER(shape, field, name)                                                               \
+    {                                                                                              \
+        shape, offsetof(struct proxy_listener_stats, field), name                                  \
+    }
+#define MIGRATION(shape, field, name)                                                              \
+    {                                                                                              \
+        shape, offsetof(struct proxy_migration_stats, field), name                                 \
+    }
 
 static const struct line backend_lines[] = {
     BACKEND(COUNT, rq_total, "upstream_rq_total"),
@@ -71,7 +80,10 @@ struct section {
     size_t n_lines;
 };
 
-#define SECTION(kind, prefix, lines) {kind, prefix, lines, sizeof(lines) / sizeof(lines)[0]}
+#define SECTION(kind, prefix, lines)                                                               \
+    {                                                                                              \
+        kind, prefix, lines, sizeof(lines) / sizeof(lines)[0]                                      \
+    }
 static const struct section sections[] = {
     SECTION(PROXY_STATS_BACKEND, "cluster", backend_lines),
     SECTION(PROXY_STATS_LISTENER, "listener", listener_lines),
@@ -171,7 +183,8 @@ static void set_migration(struct proxy *p, const struct proxy_migration *m)
     health_guard_read(m->live->guard, io_now_ms(), &e);
     double old = (double)e.requests[HEALTH_OLD].total, new = (double)e.requests[HEALTH_NEW].total;
     proxy_gauge_set(m->stats, PROXY_MIGRATION_WEIGHT, m->weight);
-    proxy_gauge_set(m->stats, PROXY_MIGRATION_SHARE_OBSERVED, old + new > 0 ? 100 * new / (old + new) : 0);
+    proxy_gauge_set(m->stats, PROXY_MIGRATION_SHARE_OBSERVED,
+                    old + new > 0 ? 100 * new / (old + new) : 0);
     proxy_gauge_set(m->stats, PROXY_MIGRATION_STEP, (double)m->step);
     proxy_gauge_set(m->stats, PROXY_MIGRATION_EPOCH, (double)m->epoch);
     proxy_gauge_set(m->stats, PROXY_MIGRATION_EVIDENCE, health_evidence_level(&m->params, &e));

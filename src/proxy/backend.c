@@ -89,6 +89,16 @@ unsigned proxy_backend_healthy(const struct proxy_backend *b)
     return n;
 }
 
+bool proxy_backend_alive(const struct proxy_backend *b, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < b->n_hosts; i++)
+        if (usable(b->hosts[i]) ||
+            now_ms - atomic_load_explicit(&b->hosts[i]->answered_ms, memory_order_relaxed) <
+                PROXY_ANSWERED_FRESH_MS)
+            return true;
+    return false;
+}
+
 static bool was_tried(const struct proxy_tried *tried, const struct proxy_host *h)
 {
     for (unsigned i = 0; i < tried->n; i++)

@@ -42,7 +42,12 @@ void proxy_backend_unref(struct proxy_backend *b);
 
 struct proxy_backend_lane *proxy_backend_lane(const struct proxy_backend *b, unsigned worker);
 
-unsigned proxy_backend_healthy(const struct proxy_backend *b);
+unsigned proxy_backend_healthy(const struct proxy_backend *b); /* hosts that probes call healthy */
+
+/* Whether the backend may be given users: a host is healthy, or has answered a request within the last seconds. Users leave a side
+ * only when both say it is dead: probes alone also fail when the machine is starved, and moving everybody onto a side that
+ * was sized for 1 % would then do the harm. */
+bool proxy_backend_alive(const struct proxy_backend *b, int64_t now_ms);
 
 /* Hosts already tried by this request. */
 enum { PROXY_TRIED_MAX = 8 };

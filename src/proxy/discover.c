@@ -1,5 +1,6 @@
-/* Hosts behind names and in files. One fiber a backend asks again and again, and publishes when the set of addresses changed.
- * No answer, or an empty one, changes nothing: a name server that fails must not take a service away. */
+/* Hosts behind names and in files. One fiber a backend asks again and again, and publishes when the
+ * set of addresses changed. No answer, or an empty one, changes nothing: a name server that fails
+ * must not take a service away. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
@@ -85,7 +86,8 @@ struct reading {
     struct wt_err err;
 };
 
-static int read_line(struct wt_str line, unsigned number, struct proxy_resolved *out, struct wt_err *err)
+static int read_line(struct wt_str line, unsigned number, struct proxy_resolved *out,
+                     struct wt_err *err)
 {
     union io_addr addr;
     line = wt_str_sub(line, 0, wt_str_find(line, '#'));
@@ -120,8 +122,8 @@ static void do_read(void *arg)
     if (s->what.path)
         r->result = read_hosts(r);
     else
-        r->result = proxy_resolve(s->what.host, s->what.port, s->what.resolvers, s->what.n_resolvers,
-                                  &r->found, &r->err);
+        r->result = proxy_resolve(s->what.host, s->what.port, s->what.resolvers,
+                                  s->what.n_resolvers, &r->found, &r->err);
     if (r->result == 0 && r->found.n == 0)
         r->result = wt_fail(&r->err, WT_ENOENT, "no address");
     if (r->result == 0)
@@ -139,8 +141,9 @@ static void take_failure(struct source *s, const struct wt_err *err)
 {
     s->n_failed++;
     if (!s->failing)
-        wt_log(WT_LOG_WARN, "backend %s: %s: %s; %s", s->name, s->what.path ? s->what.path : s->what.host,
-               err->msg, s->version ? "the hosts known so far stay" : "it has no hosts yet");
+        wt_log(WT_LOG_WARN, "backend %s: %s: %s; %s", s->name,
+               s->what.path ? s->what.path : s->what.host, err->msg,
+               s->version ? "the hosts known so far stay" : "it has no hosts yet");
     s->failing = true;
 }
 
@@ -208,8 +211,8 @@ static int fill(struct source *s, const struct model_backend_spec *spec, struct 
     s->what.port = (uint16_t)spec->dns->port;
     s->what.refresh_ms = spec->dns->refresh_ms;
     for (uint32_t i = 0; r == 0 && i < spec->dns->n_resolvers && i < PROXY_RESOLVERS_MAX; i++)
-        r = proxy_resolve_literal(spec->dns->resolvers[i], &s->what.resolvers[s->what.n_resolvers++],
-                                  err);
+        r = proxy_resolve_literal(spec->dns->resolvers[i],
+                                  &s->what.resolvers[s->what.n_resolvers++], err);
     return s->what.host ? r : wt_fail(err, WT_ENOMEM, "out of memory");
 }
 
@@ -236,7 +239,8 @@ static int start(struct proxy_discover *d, const struct proxy_backend *b,
     struct source *s = wt_map_len(&d->sources) < SOURCES_MAX ? wt_calloc(1, sizeof *s) : NULL;
     if (!s) {
         free(text);
-        return wt_fail(err, WT_ELIMIT, "no memory, or more than %d discovered backends", SOURCES_MAX);
+        return wt_fail(err, WT_ELIMIT, "no memory, or more than %d discovered backends",
+                       SOURCES_MAX);
     }
     s->all = d;
     s->spec = text;
@@ -282,7 +286,8 @@ static void follow_one(struct proxy_discover *d, const struct proxy_backend *b)
     else
         free(text);
     if (r < 0)
-        wt_log(WT_LOG_ERROR, "backend %.*s: its hosts cannot be found: %s", WT_ARG(b->name), err.msg);
+        wt_log(WT_LOG_ERROR, "backend %.*s: its hosts cannot be found: %s", WT_ARG(b->name),
+               err.msg);
 }
 
 static bool is_discovered(const struct proxy_config *c, struct wt_str name)

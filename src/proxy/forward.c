@@ -125,8 +125,10 @@ static int open_host(struct proxy_trip *t, struct proxy_try *try, struct proxy_t
         .deadline_ms = t->deadline_ms,
     };
     int r = proxy_h1_out_open(&wish, &try->out);
-    if (r < 0)
+    if (r < 0) {
         t->flags |= PROXY_LOG_UF;
+        proxy_host_silent(host);
+    }
     return r;
 }
 
@@ -165,6 +167,7 @@ static bool attempt_on(struct proxy_trip *t, struct proxy_try *try, struct proxy
         t->gone = true;
     if (r == 0) {
         t->first_byte_ns = io_now_ns();
+        proxy_host_answered(t->host, io_now_ms());
         return false;
     }
     if (t->gone)
@@ -212,13 +215,30 @@ static bool is_bad(const struct proxy_trip *t, const struct proxy_try *try)
     return !try->response || try->response->status >= 500 || too_slow(t);
 }
 
-/* Users may be helped by the other side only where both use the same data. The old side is never helped by the new. */
-static enum proxy_side next_side(const struct proxy_trip *t)
+static bool connect_failed(const struct proxy_try *try)
+{
+    return !try->response && try->failure == PROXY_FAIL_CONNECT;
+}
+
+static bool untried_host(const struct proxy_try *try, const struct proxy_tried *tried)
+{
+    return tried->n < PROXY_TRIED_MAX && tried->n < try->backend->n_hosts;
+}
+
+/* Users may be helped by the other side only where both use the same data. The new side's are helped by the old one; the old side's
+ * by the new one only when nothing of the old side can be reached: then nothing was sent, and its slots go elsewhere. */
+static enum proxy_side next_side(const struct proxy_trip *t, const struct proxy_try *try,
+                                 const struct proxy_tried *tried)
 {
     const struct proxy_migration *m = t->target->migration;
-    if (t->shared && t->side == PROXY_SIDE_NEW && m->may_go_back && !m->old_retired)
-        return PROXY_SIDE_OLD;
-    return t->side;
+    if (!t->shared || !m->may_go_back)
+        return t->side;
+    if (t->side == PROXY_SIDE_NEW)
+        return m->old_retired ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
+    bool dead = connect_failed(try) && !untried_host(try, tried);
+    bool there = m->weight > 0 && !proxy_migration_rolled_back(m) &&
+                 proxy_backend_alive(t->target->sides[PROXY_SIDE_NEW], io_now_ms());
+    return dead && there ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
 }
 
 /* A versioned asset that only the other side has: nothing in the request tells which page it belongs to. */
@@ -231,19 +251,31 @@ static bool asset_elsewhere(struct proxy_trip *t, const struct proxy_try *try)
     enum proxy_side other = t->side == PROXY_SIDE_OLD ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
     if ((other == PROXY_SIDE_NEW && (m->weight <= 0 || proxy_migration_rolled_back(m))) ||
         (other == PROXY_SIDE_OLD && m->old_retired) ||
-        proxy_backend_healthy(backend_for(t, other)) == 0)
+        !proxy_backend_alive(backend_for(t, other), io_now_ms()))
         return false;
     t->side = other;
     return true;
 }
 
-static bool wants_retry(struct proxy_trip *t, struct proxy_try *try)
+/* numRetries bounds what the backend is asked twice. Where nothing could be sent, a host or side that was not tried yet is asked
+ * in any case, if the policy retries at all: that costs the backend nothing, and failing costs a request. */
+static bool may_go_on(const struct proxy_trip *t, const struct proxy_try *try,
+                      const struct proxy_tried *tried)
+{
+    const struct proxy_policy *p = &try->backend->policy;
+    if (t->attempts <= p->num_retries)
+        return true;
+    return p->num_retries > 0 && connect_failed(try) && t->attempts < PROXY_TRIED_MAX &&
+           (untried_host(try, tried) || next_side(t, try, tried) != t->side);
+}
+
+static bool wants_retry(struct proxy_trip *t, struct proxy_try *try, const struct proxy_tried *tried)
 {
     const struct proxy_policy *p = &try->backend->policy;
     struct proxy_backend_stats *stats = proxy_stats_backend(try->backend->stats, t->worker->id);
     enum proxy_failure failure = try->response ? PROXY_FAIL_STATUS : try->failure;
     unsigned status = try->response ? try->response->status : 0;
-    if (t->gone || t->attempts > p->num_retries || !proxy_policy_wants_retry(p, failure, status))
+    if (t->gone || !may_go_on(t, try, tried) || !proxy_policy_wants_retry(p, failure, status))
         return false;
     if (!proxy_retry_safe(p, failure, http_method_idempotent(t->in->request->method)))
         return false;
@@ -259,10 +291,10 @@ static bool wants_retry(struct proxy_trip *t, struct proxy_try *try)
     return true;
 }
 
-static int back_off(struct proxy_trip *t, const struct proxy_try *try)
+/* Another side or host needs no pause: it did nothing to be spared. */
+static int back_off(struct proxy_trip *t, const struct proxy_try *try, const struct proxy_tried *tried)
 {
-    /* Another side or host needs no pause: it did nothing to be spared. */
-    if (next_side(t) != t->side || try->backend->n_hosts > t->attempts)
+    if (next_side(t, try, tried) != t->side || untried_host(try, tried))
         return 0;
     return io_sleep_until(io_now_ms() + proxy_policy_back_off_ms(&try->backend->policy, t->attempts,
                                                                  wt_rng_next(&t->worker->rng)));
@@ -327,12 +359,15 @@ static void try_all(struct proxy_trip *t, struct proxy_try *try)
             t->first_byte_ns = 0;
             continue;
         }
-        if (!wants_retry(t, try))
+        if (!wants_retry(t, try, &tried))
             return;
         budget = try->backend;
-        int r = back_off(t, try);
+        int r = back_off(t, try, &tried);
+        enum proxy_side next = next_side(t, try, &tried);
         drop(try);
-        t->side = next_side(t);
+        if (next != t->side)
+            tried.n = 0;
+        t->side = next;
         t->flags &= ~attempt_flags;
         t->first_byte_ns = 0;
         if (r < 0) {

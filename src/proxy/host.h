@@ -23,7 +23,8 @@ struct proxy_host_lane {
 
 struct proxy_host {
     atomic_uint refs;
-    atomic_bool healthy;
+    atomic_bool healthy;           /* what probes say */
+    _Atomic int64_t answered_ms;   /* when a worker last had an answer from it (to about PROXY_ANSWERED_STEP_MS) */
     atomic_bool retired; /* no longer in the newest snapshot: keep no connection to it */
     union io_addr addr;
     uint32_t weight;
@@ -32,6 +33,22 @@ struct proxy_host {
     unsigned n_lanes;
     struct proxy_host_lane lanes[];
 };
+
+enum { PROXY_ANSWERED_STEP_MS = 250, PROXY_ANSWERED_FRESH_MS = 3000 };
+
+/* It has answered a request just now. */
+static inline void proxy_host_answered(struct proxy_host *h, int64_t now_ms)
+{
+    /* Not at every request: the cache line is shared by all workers. */
+    if (now_ms - atomic_load_explicit(&h->answered_ms, memory_order_relaxed) >= PROXY_ANSWERED_STEP_MS)
+        atomic_store_explicit(&h->answered_ms, now_ms, memory_order_relaxed);
+}
+
+/* It could not be reached: only probes may call it healthy now. */
+static inline void proxy_host_silent(struct proxy_host *h)
+{
+    atomic_store_explicit(&h->answered_ms, INT64_MIN / 2, memory_order_relaxed);
+}
 
 /* Healthy until a probe says otherwise. NULL without memory. */
 struct proxy_host *proxy_host_new(const union io_addr *addr, uint32_t weight, unsigned n_workers);

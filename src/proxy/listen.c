@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, ASK_MS = 2000, LOOK_MS = 500 };
+enum { BACKLOG = 4096, ASK_MS = 2000, LOOK_MS = 250, AGAIN_MS = 50 };
 
 static int connect_supervisor(struct proxy *p, struct io_stream *s)
 {
@@ -18,6 +18,18 @@ static int connect_supervisor(struct proxy *p, struct io_stream *s)
     return r < 0 ? r : io_connect(s, &addr, io_now_ms() + ASK_MS);
 }
 
+/* One that was killed is back in a moment, and may be the only one that can open a low port. */
+static int await_supervisor(struct proxy *p, struct io_stream *s, int64_t deadline_ms)
+{
+    int r = connect_supervisor(p, s);
+    while (r < 0 && r != WT_ECANCELED && io_now_ms() < deadline_ms) {
+        r = io_sleep_until(io_now_ms() + AGAIN_MS);
+        if (r == 0)
+            r = connect_supervisor(p, s);
+    }
+    return r;
+}
+
 /* The descriptor; WT_EAGAIN when there is no supervisor to ask; or what it said. */
 static int ask(struct proxy *p, const char *address, struct wt_err *err)
 {
@@ -25,7 +37,7 @@ static int ask(struct proxy *p, const char *address, struct wt_err *err)
     char note[IO_NOTE_BYTES];
     int fd = -1, n = snprintf(note, sizeof note, "listen %s", address);
     int64_t deadline_ms = io_now_ms() + ASK_MS;
-    ssize_t r = connect_supervisor(p, &s);
+    ssize_t r = await_supervisor(p, &s, deadline_ms);
     if (r == 0)
         r = io_send_fd(&s, -1, wt_str(note, (size_t)n), deadline_ms);
     if (r == 0)
@@ -58,14 +70,13 @@ int proxy_listen(void *proxy, const union io_addr *addr, struct wt_err *err)
 
 /* ---- the link: gives a new supervisor the sockets that the old one left with us ---- */
 
-static int offer(struct proxy *p, struct io_stream *s)
+static int offer(const struct proxy_config *c, struct io_stream *s)
 {
     char note[IO_NOTE_BYTES];
     int r = 0;
-    for (uint32_t i = 0; r == 0 && i < p->config->n_listeners; i++) {
-        const struct proxy_listener *l = p->config->listeners[i];
-        int n = snprintf(note, sizeof note, "have %s", l->text);
-        r = io_send_fd(s, l->fd, wt_str(note, (size_t)n), io_now_ms() + ASK_MS);
+    for (uint32_t i = 0; r == 0 && i < c->n_listeners; i++) {
+        int n = snprintf(note, sizeof note, "have %s", c->listeners[i]->text);
+        r = io_send_fd(s, c->listeners[i]->fd, wt_str(note, (size_t)n), io_now_ms() + ASK_MS);
     }
     return r;
 }
@@ -79,31 +90,45 @@ static bool all_run(const struct proxy *p)
 }
 
 /* What is in no config any more may be closed there, once no worker accepts from it. */
-static int keep(struct proxy *p, struct io_stream *s)
+static int keep(const struct proxy_config *c, struct io_stream *s)
 {
     struct wt_buf note = wt_buf_make(IO_NOTE_BYTES);
     wt_buf_add_str(&note, WT_STR("keep"));
-    for (uint32_t i = 0; i < p->config->n_listeners; i++)
-        wt_buf_printf(&note, " %s", p->config->listeners[i]->text);
+    for (uint32_t i = 0; i < c->n_listeners; i++)
+        wt_buf_printf(&note, " %s", c->listeners[i]->text);
+    /* A list that is too long for a note is not sent: then nothing is closed there. */
     int r = wt_buf_error(&note) ? 0 : io_send_fd(s, -1, wt_buf_str(&note), io_now_ms() + ASK_MS);
     wt_buf_done(&note);
     return r;
 }
 
+/* The config is held meanwhile: sending may wait, and another be published. Offered before kept: what was opened while the
+ * last list was on its way has been closed there. */
+static int tell(struct proxy *p, struct io_stream *s, bool all, uint64_t *out_version)
+{
+    struct proxy_config *c = proxy_config_ref(p->config);
+    int r = offer(c, s);
+    if (r == 0 && all)
+        r = keep(c, s);
+    *out_version = c->version;
+    proxy_config_unref(c);
+    return r;
+}
+
 static int follow(struct proxy *p, struct io_stream *s)
 {
-    uint64_t told = UINT64_MAX;
-    for (;;) {
-        if (told != p->config->version && all_run(p)) {
-            int r = keep(p, s);
-            if (r < 0)
-                return r;
-            told = p->config->version;
-        }
-        int r = io_wait(s, IO_IN, io_now_ms() + LOOK_MS);
-        if (r != WT_ETIMEOUT)
-            return r < 0 ? r : WT_EOF; /* it says nothing on this connection: this is its end */
+    uint64_t told;
+    int r = tell(p, s, false, &told);
+    for (told = UINT64_MAX; r == 0;) {
+        if (told != p->config->version && all_run(p))
+            r = tell(p, s, true, &told);
+        if (r == 0)
+            r = io_wait(s, IO_IN, io_now_ms() + LOOK_MS);
+        if (r >= 0)
+            return WT_EOF; /* it says nothing on this connection: this is its end */
+        r = r == WT_ETIMEOUT ? 0 : r;
     }
+    return r;
 }
 
 static void link_flow(void *arg)
@@ -111,10 +136,10 @@ static void link_flow(void *arg)
     struct proxy *p = arg;
     while (!io_canceled()) {
         struct io_stream s;
-        if (connect_supervisor(p, &s) == 0 && offer(p, &s) == 0)
+        if (connect_supervisor(p, &s) == 0)
             follow(p, &s);
         io_stream_close(&s);
-        if (io_sleep_until(io_now_ms() + LOOK_MS / 2) < 0)
+        if (io_sleep_until(io_now_ms() + AGAIN_MS) < 0)
             return;
     }
 }

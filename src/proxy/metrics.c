@@ -114,7 +114,7 @@ static const struct family families[] = {
     MG(EPOCH, "epoch", "Number of the attempt; a verdict of a higher one wins."),
     MG(USERS_MOVED, "users_moved", "Users moved to the new side."),
     MG(USERS_MOVED_BACK, "users_moved_back", "Users moved back to the old side."),
-    MG(EVIDENCE, "guard_evidence_log", "The guard's e-value against the new side, as ln."),
+    MG(EVIDENCE, "guard_evidence", "How near the guard is to a verdict: 1 is one, 0 is no sign at all."),
     M(SIDES, requests, "requests_total", "Requests by side."),
     M(SIDES, lost, "lost_total",
       "Requests without a complete answer, or with an error that the proxy made."),

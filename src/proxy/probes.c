@@ -1,5 +1,6 @@
-/* Active checks: one fiber a host of a backend whose policy has a check. A probe outlives snapshots as its host does; it
- * looks at its backend's newest policy before each check, and ends by itself when it is no longer wanted. */
+/* Active checks: one fiber a host of a backend whose policy has a check. A probe outlives snapshots
+ * as its host does; it looks at its backend's newest policy before each check, and ends by itself
+ * when it is no longer wanted. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "health/probe.h"
@@ -15,7 +16,7 @@ enum {
 
 struct probe {
     struct proxy_probes *all;
-    char key[320]; /* "namespace/name ADDRESS:PORT" */
+    char key[320];                 /* "namespace/name ADDRESS:PORT" */
     struct proxy_backend *backend; /* references; of the newest config */
     struct proxy_host *host;
     struct health_probe state;
@@ -59,9 +60,10 @@ static void log_change(const struct probe *pb, const struct wt_err *err)
 {
     const struct proxy_backend *b = pb->backend;
     bool healthy = pb->state.state == HEALTH_STATE_HEALTHY;
-    wt_log(healthy ? WT_LOG_INFO : WT_LOG_WARN, "backend %.*s: host %.*s is %s%s%s (%u of %" PRIu32 " healthy)",
-           WT_ARG(b->name), WT_ARG(pb->host->text), health_state_text(pb->state.state),
-           healthy ? "" : ": ", healthy ? "" : err->msg, proxy_backend_healthy(b), b->n_hosts);
+    wt_log(healthy ? WT_LOG_INFO : WT_LOG_WARN,
+           "backend %.*s: host %.*s is %s%s%s (%u of %" PRIu32 " healthy)", WT_ARG(b->name),
+           WT_ARG(pb->host->text), health_state_text(pb->state.state), healthy ? "" : ": ",
+           healthy ? "" : err->msg, proxy_backend_healthy(b), b->n_hosts);
 }
 
 static void take_result(struct probe *pb, bool success, const struct wt_err *err)
@@ -145,7 +147,8 @@ static void adopt(struct probe *pb, struct proxy_backend *b, struct proxy_host *
     pb->wanted = true;
 }
 
-static int start(struct proxy_probes *pr, const char *key, struct proxy_backend *b, struct proxy_host *h)
+static int start(struct proxy_probes *pr, const char *key, struct proxy_backend *b,
+                 struct proxy_host *h)
 {
     const struct proxy_check *c = &b->policy.check;
     struct probe *pb = wt_map_len(&pr->probes) < PROBES_MAX ? wt_calloc(1, sizeof *pb) : NULL;

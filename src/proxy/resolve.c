@@ -53,9 +53,8 @@ int proxy_resolve_literal(struct wt_str text, union io_addr *out, struct wt_err 
     struct wt_str host = wt_str_sub(text, 0, colon ? colon - 1 : 0);
     if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
         host = wt_str_sub(host, 1, host.len - 1);
-    if (!host.len || host.ptr[0] == '/' ||
-        !wt_str_u64(wt_str_sub(text, colon, text.len), &port) || port > 65535 ||
-        io_addr_parse(host, (uint16_t)port, &addr, NULL) < 0)
+    if (!host.len || host.ptr[0] == '/' || !wt_str_u64(wt_str_sub(text, colon, text.len), &port) ||
+        port > 65535 || io_addr_parse(host, (uint16_t)port, &addr, NULL) < 0)
         return wt_fail(err, WT_EINVAL, "\"%.*s\" is not ADDRESS:PORT", WT_ARG(text));
     *out = addr;
     return 0;
@@ -63,12 +62,14 @@ int proxy_resolve_literal(struct wt_str text, union io_addr *out, struct wt_err 
 
 /* ---- the system's resolver ---- */
 
-static int ask_system(const char *name, uint16_t port, struct proxy_resolved *out, struct wt_err *err)
+static int ask_system(const char *name, uint16_t port, struct proxy_resolved *out,
+                      struct wt_err *err)
 {
     struct addrinfo *list = NULL, hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     int e = getaddrinfo(name, NULL, &hints, &list), r = 0;
     if (e != 0)
-        return wt_fail(err, e == EAI_NONAME || e == EAI_NODATA ? WT_ENOENT : WT_EIO, "%s", gai_strerror(e));
+        return wt_fail(err, e == EAI_NONAME || e == EAI_NODATA ? WT_ENOENT : WT_EIO, "%s",
+                       gai_strerror(e));
     for (const struct addrinfo *i = list; r == 0 && i; i = i->ai_next) {
         union io_addr a = {0};
         if (i->ai_family == AF_INET) {
@@ -88,7 +89,8 @@ static int ask_system(const char *name, uint16_t port, struct proxy_resolved *ou
 
 /* ---- given name servers ---- */
 
-/* glibc keeps an IPv6 server in its extension, behind an IPv4 entry without a family; res_nclose() frees it. */
+/* glibc keeps an IPv6 server in its extension, behind an IPv4 entry without a family; res_nclose()
+ * frees it. */
 static int set_server(struct __res_state *state, unsigned i, const union io_addr *server)
 {
     memset(&state->nsaddr_list[i], 0, sizeof state->nsaddr_list[i]);
@@ -123,7 +125,8 @@ static int open_resolver(struct __res_state *state, const union io_addr *servers
     return 0;
 }
 
-static int read_record(ns_msg *msg, int i, uint16_t port, struct proxy_resolved *out, struct wt_err *err)
+static int read_record(ns_msg *msg, int i, uint16_t port, struct proxy_resolved *out,
+                       struct wt_err *err)
 {
     ns_rr rr;
     union io_addr a = {0};

@@ -23,9 +23,9 @@ void proxy_resolved_sort(struct proxy_resolved *r);
 /* "10.0.0.1:80", "[::1]:80", "::1:80"; no name. Port 0 is one. */
 int proxy_resolve_literal(struct wt_str text, union io_addr *out, struct wt_err *err);
 
-/* All A and AAAA records of a name, each with `port`: from the system's resolver (hosts file included), or from the given
- * name servers alone. Takes 10 s at most. An error when there is no answer or the name does not exist; a name without
- * addresses is n = 0. */
+/* All A and AAAA records of a name, each with `port`: from the system's resolver (hosts file
+ * included), or from the given name servers alone. Takes 10 s at most. An error when there is no
+ * answer or the name does not exist; a name without addresses is n = 0. */
 int proxy_resolve(const char *name, uint16_t port, const union io_addr *servers, unsigned n_servers,
                   struct proxy_resolved *out, struct wt_err *err);
 

@@ -77,7 +77,7 @@ static void decide_side(struct proxy_trip *t)
     uint8_t random[MODEL_IDENTITY_BYTES];
     bool alive[PROXY_SIDES];
     for (int s = 0; s < PROXY_SIDES; s++)
-        alive[s] = target->sides[s] && proxy_backend_healthy(target->sides[s]) > 0;
+        alive[s] = target->sides[s] && proxy_backend_alive(target->sides[s], io_now_ms());
     proxy_secret_bytes(t->worker, random, sizeof random);
     proxy_share_decide(target->migration, &t->worker->shared->keys, t->in->request,
                        t->client->peer_host, random, alive, &t->share);

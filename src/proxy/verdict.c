@@ -1,5 +1,6 @@
-/* Verdicts on disk. A verdict that was reached is in force before it is written, and in force again after a restart,
- * whatever snapshot the proxy finds: an old one must not send users to the side that failed them. */
+/* Verdicts on disk. A verdict that was reached is in force before it is written, and in force again
+ * after a restart, whatever snapshot the proxy finds: an old one must not send users to the side
+ * that failed them. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
@@ -55,7 +56,8 @@ static int load_text(struct proxy *p, struct wt_str text, struct wt_err *err)
     json_error_t e;
     json_t *doc = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &e);
     json_t *list = json_object_get(doc, "verdicts"), *in;
-    int r = json_is_array(list) ? 0 : wt_fail(err, WT_EINVAL, "%s", doc ? "no verdicts in it" : e.text);
+    int r =
+        json_is_array(list) ? 0 : wt_fail(err, WT_EINVAL, "%s", doc ? "no verdicts in it" : e.text);
     size_t i;
     json_array_foreach(list, i, in)
     {
@@ -99,11 +101,11 @@ void proxy_verdicts_load(struct proxy *p)
 static void add(json_t *list, struct wt_str uid, const struct proxy_verdict *v)
 {
     if (json_array_size(list) < VERDICTS_MAX)
-        json_array_append_new(
-            list, json_pack("{s:s#, s:I, s:I, s:s, s:s, s:I}", "uid", uid.ptr, uid.len, "epoch",
-                            (json_int_t)v->epoch, "step", (json_int_t)v->step, "cause",
-                            health_cause_text(v->cause), "message", v->message, "atMs",
-                            (json_int_t)v->at_wall_ms));
+        json_array_append_new(list,
+                              json_pack("{s:s#, s:I, s:I, s:s, s:s, s:I}", "uid", uid.ptr, uid.len,
+                                        "epoch", (json_int_t)v->epoch, "step", (json_int_t)v->step,
+                                        "cause", health_cause_text(v->cause), "message", v->message,
+                                        "atMs", (json_int_t)v->at_wall_ms));
 }
 
 static char *render(const struct proxy *p)

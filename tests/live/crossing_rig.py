@@ -176,6 +176,12 @@ class Up:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def lose_store(self):
+        """Control's database is gone; so is control, to be started anew."""
+        for file in self.state.rglob("control.db*"):
+            file.unlink()
+        self.kill("control")
+
     def close(self):
         pids = [self.pid(n) for n in ("control", "proxy")]
         if self.process and self.process.poll() is None:

@@ -11,7 +11,7 @@
 
 #include <sys/socket.h>
 
-enum { SEEDS = 160, CLIENTS = 6, CALLS = 7, REQUESTS = CLIENTS * CALLS, HOSTS = 2, ERAS = 64 };
+enum { SEEDS = 160, CLIENTS = 6, CALLS = 7, REQUESTS = CLIENTS * CALLS, HOSTS = 2, ERAS = 20 };
 
 enum { GET, HEAD, PUT, POST, METHODS };
 static const char *const methods[] = {"GET", "HEAD", "PUT", "POST"};
@@ -28,7 +28,7 @@ struct era {
     int64_t from_ns, until_ns; /* INT64_MAX: still */
     uint64_t version;
     int64_t epoch;
-    struct model_slots *slots;
+    const struct model_slots *slots;
 };
 
 struct world;
@@ -295,7 +295,7 @@ static bool serve_one(struct origin *o, struct mini *m)
     saw(w, id, o->side);
     if (strncmp(m->head, methods[method], strlen(methods[method])))
         wrong(w, id, "the method changed");
-    enum fault fault = w->calm || chance(&w->rng, 55) ? FAULTS : wt_rng_below(&w->rng, FAULTS);
+    enum fault fault = w->calm || chance(&w->rng, 75) ? FAULTS : wt_rng_below(&w->rng, FAULTS);
     if (fault == EXTRA && w->seed % 2)
         fault = FAULTS;
     if (fault != EARLY && mini_body(m, false, false, &body) < 0)
@@ -577,20 +577,37 @@ static void run_client(void *arg)
 
 /* ---- the director: snapshots, verdicts, deaths ---- */
 
-static void publish(struct world *w, double weight)
+static const double weights[] = {0, 1, 25, 50, 75, 100};
+enum { WEIGHTS = sizeof weights / sizeof weights[0], HALF = 3 };
+
+/* The tables as control makes them, once for all seeds, and as text for documents. */
+static struct model_slots tables[WEIGHTS];
+static char table_texts[WEIGHTS][12 << 10];
+
+static void make_tables(void)
+{
+    for (int i = 0; i < WEIGHTS; i++) {
+        struct wt_buf text wt_autobuf = wt_buf_make(sizeof table_texts[i]);
+        model_slots_fill(&tables[i], PROXY_SIDE_OLD);
+        RIG_CHECK(model_slots_set_share(&tables[i], weights[i],
+                                        model_slots_key(WT_STR("default/old")), NULL) >= 0);
+        RIG_CHECK(model_slots_encode(&tables[i], 2, &text) == 0);
+        snprintf(table_texts[i], sizeof table_texts[i], "%.*s", WT_ARG(wt_buf_str(&text)));
+    }
+}
+
+static void publish(struct world *w, unsigned weight)
 {
     struct era *e = &w->eras[w->n_eras++];
-    struct wt_err err;
     rig_set(&w->rig,
             "{'apiVersion':'watari.dev/v1alpha1','kind':'Migration','metadata':{'name':'move',"
             "'namespace':'default','uid':'u-1'},'spec':{'routeRefs':[{'kind':'HTTPRoute','name':'shop'}],"
             "'from':{'name':'old'},'to':{'name':'new'},'state':'Shared',"
             "'userKey':{'header':'X-User','stable':true},'steps':[{'setWeight':50}]},"
-            "'status':{'phase':'Progressing','epoch':%d,'step':%d,'weight':%g}}",
-            (int)w->epoch, (int)w->n_eras, weight);
-    *e = (struct era){io_now_ns(), INT64_MAX, w->rig.version, w->epoch, malloc(sizeof *e->slots)};
-    model_slots_fill(e->slots, PROXY_SIDE_OLD);
-    RIG_CHECK(model_slots_set_share(e->slots, weight, model_slots_key(WT_STR("default/old")), &err) >= 0);
+            "'status':{'phase':'Progressing','epoch':%d,'step':%d,'weight':%g,"
+            "'table':{'version':%d,'bits':'%s'}}}",
+            (int)w->epoch, (int)w->n_eras, weights[weight], (int)w->n_eras, table_texts[weight]);
+    *e = (struct era){io_now_ns(), INT64_MAX, w->rig.version, w->epoch, &tables[weight]};
     RIG_CHECK(rig_publish(&w->rig) == 0);
     w->n_swaps++;
 }
@@ -655,20 +672,19 @@ static bool all_alive(const struct world *w)
 
 static void direct(struct world *w)
 {
-    static const double weights[] = {0, 1, 25, 50, 75, 100};
     switch (wt_rng_below(&w->rng, 8)) {
     case 0:
     case 1:
     case 2:
         if (w->n_eras < ERAS)
-            publish(w, weights[wt_rng_below(&w->rng, 6)]);
+            publish(w, wt_rng_below(&w->rng, WEIGHTS));
         break;
     case 3: /* hosts come and go: a new host is healthy, so nobody may be dead meanwhile */
         if (all_alive(w) && w->n_eras < ERAS) {
             rig_set_backend(&w->rig, chance(&w->rng, 50) ? "old" : "new", chance(&w->rng, 50) ? 1 : 2, 1);
             rig_set_backend(&w->rig, "old", 1, 1 + (int)wt_rng_below(&w->rng, HOSTS));
             rig_set_backend(&w->rig, "new", 2, 1 + (int)wt_rng_below(&w->rng, HOSTS));
-            publish(w, 50);
+            publish(w, HALF);
         }
         break;
     case 4:
@@ -678,7 +694,7 @@ static void direct(struct world *w)
     case 5:
         if (w->verdict_epoch == w->epoch && w->n_eras < ERAS) {
             w->epoch++; /* a fresh attempt */
-            publish(w, 50);
+            publish(w, HALF);
         }
         break;
     case 6:
@@ -716,7 +732,7 @@ static void set_up(struct world *w)
                        "'timeout':{'http':{'requestTimeout':'3s'}},'retry':{'numRetries':2,"
                        "'retryOn':{'triggers':['5xx','reset','connect-failure'],'httpStatusCodes':[503]},"
                        "'perRetry':{'timeout':'1s'}}");
-    publish(w, 50);
+    publish(w, HALF);
 }
 
 static void run_world(void *arg)
@@ -739,7 +755,7 @@ static void run_world(void *arg)
             abort();
     }
     while (w->n_clients > 0) {
-        io_cond_wait(&w->left, io_now_ms() + 5 + wt_rng_below(&w->rng, 200));
+        io_cond_wait(&w->left, io_now_ms() + 5 + wt_rng_below(&w->rng, 500));
         direct(w);
     }
     rig_quiesce(&w->rig);
@@ -752,8 +768,6 @@ static void run_world(void *arg)
     }
     w->n_wrong += rig_not_zero(&w->rig, name);
     rig_done(&w->rig);
-    for (unsigned i = 0; i < w->n_eras; i++)
-        free(w->eras[i].slots);
     free(clients);
 }
 
@@ -804,6 +818,7 @@ int main(int argc, char **argv)
     unsigned bad = 0, right = 0, errors = 0;
     struct world *w = malloc(sizeof *w);
     wt_log_setup("sim_proxy", WT_LOG_ERROR);
+    make_tables();
     for (uint64_t seed = first; seed < first + n; seed++) {
         uint64_t trace = play(seed, w);
         bool failed = w->n_wrong > 0;

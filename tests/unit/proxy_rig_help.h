@@ -41,7 +41,8 @@ struct rig {
 /* Sets the document, as control would publish it. */
 static inline void rig_set(struct rig *r, const char *format, ...)
 {
-    char text[4096], key[256];
+    static char text[32 << 10]; /* larger than a stack bears */
+    char key[256];
     va_list ap;
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);

@@ -7,19 +7,21 @@
 
 #include <cmocka.h>
 
-/* A dot is a check that went well, an x one that failed; what the state is after each: ?, h or u. */
+/* A dot is a check that went well, an x one that failed; what the state is after each: ?, h or u.
+ */
 static const struct {
     unsigned healthy, unhealthy;
     const char *checks, *states;
 } cases[] = {
-    {1, 3, ".", "h"},           /* one success suffices at first */
-    {5, 3, ".", "h"},           /* also with a higher threshold */
-    {1, 3, "xx.", "??h"},       /* one lost packet at start-up takes nothing away */
-    {1, 3, "xxx", "??u"},       /* but three do */
-    {1, 1, "x", "u"},           {2, 3, "xxx..", "??uuh"}, /* back after two in a row */
-    {2, 3, "xxx.x..", "??uuuuh"}, /* not after two with a failure between */
+    {1, 3, ".", "h"},     /* one success suffices at first */
+    {5, 3, ".", "h"},     /* also with a higher threshold */
+    {1, 3, "xx.", "??h"}, /* one lost packet at start-up takes nothing away */
+    {1, 3, "xxx", "??u"}, /* but three do */
+    {1, 1, "x", "u"},
+    {2, 3, "xxx..", "??uuh"},           /* back after two in a row */
+    {2, 3, "xxx.x..", "??uuuuh"},       /* not after two with a failure between */
     {1, 3, ".xx.xx.xxx", "hhhhhhhhhu"}, /* failures count in a row only */
-    {0, 0, "x.x", "uhu"}, /* 0 counts as 1 */
+    {0, 0, "x.x", "uhu"},               /* 0 counts as 1 */
 };
 
 static void states_follow_checks_in_a_row(void **ctx)
@@ -31,9 +33,9 @@ static void states_follow_checks_in_a_row(void **ctx)
         for (size_t k = 0; cases[i].checks[k]; k++) {
             char before = now;
             bool changed = health_probe_take(&p, cases[i].checks[k] == '.');
-            now = health_state_text(p.state)[0] == 'h'        ? 'h'
-                  : p.state == HEALTH_STATE_UNKNOWN ? '?'
-                                                    : 'u';
+            now = health_state_text(p.state)[0] == 'h' ? 'h'
+                  : p.state == HEALTH_STATE_UNKNOWN    ? '?'
+                                                       : 'u';
             if (now != cases[i].states[k] || changed != (now != before))
                 fail_msg("case %zu, check %zu: %c, not %c; changed %d", i, k, now,
                          cases[i].states[k], changed);

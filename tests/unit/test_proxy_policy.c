@@ -56,11 +56,11 @@ static const struct {
     enum proxy_failure failure;
     bool idempotent, borne, safe;
 } safety[] = {
-    {PROXY_FAIL_CONNECT, false, false, true},      {PROXY_FAIL_RESET_UNSENT, false, false, true},
-    {PROXY_FAIL_RESET, false, false, false},       {PROXY_FAIL_PROTOCOL, false, false, false},
-    {PROXY_FAIL_TIMEOUT, false, false, false},     {PROXY_FAIL_STATUS, false, false, false},
-    {PROXY_FAIL_RESET, true, false, true},         {PROXY_FAIL_STATUS, true, false, true},
-    {PROXY_FAIL_RESET, false, true, true},         {PROXY_FAIL_STATUS, false, true, true},
+    {PROXY_FAIL_CONNECT, false, false, true},  {PROXY_FAIL_RESET_UNSENT, false, false, true},
+    {PROXY_FAIL_RESET, false, false, false},   {PROXY_FAIL_PROTOCOL, false, false, false},
+    {PROXY_FAIL_TIMEOUT, false, false, false}, {PROXY_FAIL_STATUS, false, false, false},
+    {PROXY_FAIL_RESET, true, false, true},     {PROXY_FAIL_STATUS, true, false, true},
+    {PROXY_FAIL_RESET, false, true, true},     {PROXY_FAIL_STATUS, false, true, true},
 };
 
 static void a_post_that_was_sent_is_not_sent_again(void **ctx)

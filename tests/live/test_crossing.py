@@ -1,0 +1,533 @@
+"""The crossing from end to end: `watari up`, users under load, steps, the guard, verbs, kills, files, a full disk."""
+
+import contextlib
+import json
+import os
+import random
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+import rig
+from crossing_rig import MIGRATIONS, GATEWAYS, Load, Service, Up, backend, route, within
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    u = Up(tmp_path_factory.mktemp("up")).start()
+    yield u.wait_ready()
+    u.close()
+
+
+@pytest.fixture
+def serve(up):
+    """serve(NAME) makes a Service in the shared Up and waits until it is served."""
+    made = []
+
+    def make(name, **more):
+        s = Service(up, name, **more)
+        made.append(s)
+        rig.wait_for(lambda: rig.ask(up.port, host=f"{name}.test").status == 200, 10, f"{name} to be served")
+        return s
+
+    yield make
+    for s in made:
+        for file in (f"{s.name}-migration.yaml", f"{s.name}.yaml"):
+            with contextlib.suppress(FileNotFoundError):
+                up.remove(file)
+        s.close()
+
+
+@contextlib.contextmanager
+def standing_alone(directory, **more):
+    """An Up that a test may kill."""
+    u = Up(directory, **more).start()
+    try:
+        yield u.wait_ready()
+    finally:
+        u.close()
+
+
+class Watch(threading.Thread):
+    """Notes each change of weight, as the API tells it."""
+
+    def __init__(self, service):
+        super().__init__(daemon=True)
+        self.service, self.stopping, self.notes = service, False, []
+
+    def run(self):
+        while not self.stopping:
+            s = self.service.status()
+            key = (s.get("epoch"), s.get("step"), s.get("weight"), s.get("phase"))
+            if s and (not self.notes or self.notes[-1][1] != key):
+                self.notes.append((time.monotonic(), key))
+            time.sleep(0.03)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping = True
+        self.join(5)
+
+    def spans(self):
+        """[(weight, from, to)] of each weight, in order."""
+        out = []
+        for at, (_, _, weight, _) in self.notes:
+            if out and out[-1][0] == weight:
+                continue
+            if out:
+                out[-1][2] = at
+            out.append([weight, at, time.monotonic()])
+        return out
+
+
+# ---- the whole of it ----
+
+
+def test_the_whole_crossing(up, serve):
+    users = 300
+    shop = serve("shop")
+    steps = [{"setWeight": 1}, {"pause": {"duration": "1s"}}, {"setWeight": 10}, {"pause": {"duration": "1200ms"}},
+             {"setWeight": 50}, {"pause": {"duration": "1200ms"}}, {"setWeight": 100}, {"retire": {}}, {"finish": {}}]  # fmt: skip
+    with Load(up.port, "shop.test", users, rate=320, anonymous=True) as load, Watch(shop) as watch:
+        time.sleep(0.3)
+        assert set(load.sides().values()) == {"old"}
+        shop.migrate(steps)
+        shop.wait(lambda s: s["weight"] == 100, 20, "100 %")
+        time.sleep(0.3)
+        last = time.monotonic()
+        s = shop.wait(lambda s: s["phase"] == "Retiring", 3, "Retiring")
+        assert "watari migrate finish shop" in s["message"]
+        assert "watari.dev/share" in up.migration("shop")["metadata"]["finalizers"]
+        assert load.cohort(users=users) == set(range(users))
+
+        shop.point_route("new")
+        shop.wait(lambda s: s["phase"] == "Completed", 5, "Completed")
+        assert not up.migration("shop")["metadata"].get("finalizers")
+        up.remove("shop-migration.yaml")
+        rig.wait_for(lambda: up.migration("shop") is None, 5, "the object to go")
+        gone = time.monotonic()
+        time.sleep(0.4)
+
+    assert not load.lost() and not load.bad(), (load.lost()[:5], load.bad()[:5])
+    assert not load.strays()
+    assert {a.side for a in load.since(last + 0.2)} == {"new"} and load.since(gone)
+    spans = [s for s in watch.spans() if s[0] in (1, 10, 50)]
+    assert [s[0] for s in spans] == [1, 10, 50]
+    for weight, start, end in spans:
+        seen = [a for a in load.since(start + 0.15, end - 0.15) if a.user is None]
+        assert within(sum(a.side == "new" for a in seen), len(seen), weight / 100), (weight, len(seen))
+        cohort = {}
+        for a in load.since(start + 0.15, end - 0.15):
+            if a.user is not None:
+                cohort[a.user] = a.side
+        assert within(sum(v == "new" for v in cohort.values()), len(cohort), weight / 100), (weight, len(cohort))
+
+
+def test_deletion_waits_until_the_share_is_given_back(up, serve):
+    s = serve("leaving").migrate([{"setWeight": 50}, {"pause": {}}])
+    with Load(up.port, "leaving.test", 60, threads=2, rate=80) as load:
+        s.wait_in_force(50)
+        before = load.cohort(users=60)
+        up.remove("leaving-migration.yaml")
+        rig.wait_for(lambda: (up.migration("leaving") or {}).get("metadata", {}).get("deletionTimestamp"), 5, "deletion")
+        assert "deletion waits" in s.wait(lambda st: "deletion" in st["message"], 3)["message"]
+        assert load.cohort(users=60) == before  # nobody moves because a file went
+        up.ask_for("leaving", "abort", wait=False)
+        rig.wait_for(lambda: up.migration("leaving") is None, 5, "the object to go")
+        time.sleep(0.3)
+        assert not load.cohort(users=60)
+    assert not load.lost()
+
+
+# ---- the guard ----
+
+FAULTS = {"errors": (dict(status=500), {}), "slowness": (dict(delay_s=0.4), {"slowerThan": "200ms"})}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_guard_takes_users_back_and_resume_brings_the_same_ones(up, serve, fault):
+    users, (broken, guard) = 150, FAULTS[fault]
+    s = serve("guard-" + fault).migrate([{"setWeight": 10}, {"pause": {}}], guard=guard)
+    with Load(up.port, f"guard-{fault}.test", users, rate=250) as load:
+        s.wait_in_force(10)
+        cohort = load.cohort(users=users)
+        assert within(len(cohort), users, 0.1)
+        begun = time.monotonic()
+        s.new.break_(**broken)
+        status = s.wait(lambda st: st["phase"] == "RolledBack", 8, "a rollback")
+        time.sleep(0.2)
+        settled = time.monotonic()
+        assert status["weight"] == 0 and status["stuck"] is False and status["epoch"] == 1
+        assert status["verdict"]["cause"] == "Errors" and status["verdict"]["epoch"] == 1
+        assert not load.cohort(users=users)  # their cookies say no longer where they belong
+        bad = load.bad(begun, slower_than=0.3)
+        assert bad and max(a.at + a.took for a in bad) - begun <= 5, bad[-1]
+        s.new.break_()
+        assert s.say("resume")["result"] == "Done"
+        status = s.wait_in_force(10)
+        resumed = time.monotonic()
+        assert status["epoch"] == 2
+        assert load.cohort(users=users) == cohort
+    assert not load.lost()
+    assert {a.side for a in load.since(settled, resumed - 1)} <= {"old"}
+    assert not load.strays(back=[(begun, settled)])
+
+
+def test_on_trip_pause_holds_and_users_stay(up, serve):
+    s = serve("held").migrate([{"setWeight": 30}, {"pause": {"duration": "60s"}}], guard={"onTrip": "Pause"})
+    with Load(up.port, "held.test", 60, threads=4, rate=150) as load:
+        s.wait_in_force(30)
+        cohort = load.cohort(users=60)
+        s.new.break_(status=503)
+        status = s.wait(lambda st: st["held"], 6, "being held")
+        assert status["phase"] == "Paused" and status["weight"] == 30 and status["verdict"]["cause"] == "Errors"
+        assert load.cohort(users=60) == cohort
+        s.new.break_()
+        assert s.say("resume")["result"] == "Done"
+        status = s.wait(lambda st: st["epoch"] == 2, 3)
+        assert status["weight"] == 30 and not status["held"]
+        assert load.cohort(users=60) == cohort
+    assert not load.lost() and not load.strays()
+
+
+def test_separate_state_is_not_rolled_back(up, serve):
+    s = serve("apart").migrate([{"setWeight": 30}, {"pause": {"duration": "60s"}}], state="Separate")
+    with Load(up.port, "apart.test", 60, threads=4, rate=150) as load:
+        s.wait_in_force(30)
+        cohort = load.cohort(users=60)
+        s.new.break_(status=500)
+        status = s.wait(lambda st: st["phase"] == "Blocked", 6, "Blocked")
+        assert status["weight"] == 30 and "allowDataLoss" in status["message"]
+        assert load.cohort(users=60) == cohort
+        assert s.say("abort")["result"] == "Refused"
+        s.new.break_()
+        assert s.say("resume")["result"] == "Done"
+        assert load.cohort(users=60) == cohort
+    assert not load.lost() and not load.strays()
+
+
+def test_no_way_back_to_a_dead_side(up, serve):
+    s = serve("dead", checked=True).migrate([{"setWeight": 50}, {"pause": {}}])
+    with Load(up.port, "dead.test", 40, threads=3, rate=100) as load:
+        s.wait_in_force(50)
+        load.cohort(users=40)
+        s.old.healthy = False
+        rig.wait_for(lambda: set(load.sides(time.monotonic() - 0.3).values()) == {"new"}, 5, "the dead side's users to be elsewhere")
+        s.new.break_(status=500)
+        status = s.wait(lambda st: st["phase"] == "Blocked", 6, "Blocked")
+        assert status["weight"] == 50 and "no healthy endpoint" in status["message"]
+        start = time.monotonic()
+        load.cohort(users=40)
+        assert {a.side for a in load.since(start)} == {"new"}
+        s.old.healthy = True
+        status = s.wait(lambda st: st["phase"] == "RolledBack", 6, "the rollback that waited")
+        time.sleep(0.2)
+        assert not load.cohort(users=40)
+    assert not load.lost()
+
+
+def test_without_traffic_it_waits_and_promote_overrides(up, serve):
+    s = serve("silent").migrate([{"setWeight": 10}, {"pause": {"duration": "200ms"}}, {"setWeight": 60}, {"pause": {}}])
+    s.wait(lambda st: st["phase"] == "Inconclusive", 6)
+    time.sleep(0.6)
+    status = s.status()
+    assert status["phase"] == "Inconclusive" and status["weight"] == 10
+    assert s.say("promote")["result"] == "Done"
+    s.wait(lambda st: st["weight"] == 60, 3)
+
+
+# ---- verbs ----
+
+
+def test_verbs(up, serve):
+    s = serve("verbs").migrate([{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}, {"setWeight": 100}])
+    s.wait_in_force(10)
+    # verb, more, result, then: weight, held, epoch, phase
+    table = [
+        ("pause", {}, "Done", 10, True, 1, "Paused"),
+        ("resume", {}, "Done", 10, False, 1, "Paused"),
+        ("resume", {}, "Refused", 10, False, 1, "Paused"),
+        ("promote", {"step": 0}, "Refused", 10, False, 1, "Paused"),
+        ("promote", {}, "Done", 50, False, 1, "Paused"),
+        ("setWeight", {"weight": 20}, "Done", 20, True, 2, "Paused"),
+        ("undo", {}, "Done", 10, True, 3, "Paused"),
+        ("finish", {}, "Refused", 10, True, 3, "Paused"),
+        ("promoteFull", {}, "Done", 100, False, 3, "Retiring"),
+        ("abort", {}, "Done", 0, False, 3, "RolledBack"),
+        ("undo", {}, "Refused", 0, False, 3, "RolledBack"),
+        ("resume", {}, "Done", 10, False, 4, "Paused"),
+    ]
+    for verb, more, result, weight, held, epoch, phase in table:
+        last = s.say(verb, **more)
+        assert last["result"] == result, (verb, last)
+
+        def is_so(st):
+            return (st["weight"], st["held"], st["epoch"], st["phase"]) == (weight, held, epoch, phase)
+
+        s.wait(is_so, 4, f"{verb}: weight {weight}, held {held}, epoch {epoch}, {phase}")
+
+
+def test_of_two_at_once_one_is_told_to_look_again(up, serve):
+    s = serve("two").migrate([{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}, {"setWeight": 100}])
+    s.wait_in_force(10)
+    codes = []
+    doc = up.migration("two")
+
+    def promote(i):
+        mine = json.loads(json.dumps(doc))
+        mine["status"]["request"] = {"id": f"p{i}", "verb": "promote"}
+        codes.append(up.api("PUT", f"{MIGRATIONS}/two/status", mine)[0])
+
+    threads = [threading.Thread(target=promote, args=(i,)) for i in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if sorted(codes) == [409, 409]:  # a count was written in between
+        pytest.skip("the object moved before either came")
+    assert sorted(codes) == [200, 409]
+    s.wait(lambda st: st["weight"] == 50, 4)
+    time.sleep(0.3)
+    assert s.status()["weight"] == 50
+
+
+# ---- restarts ----
+
+
+def lost_outside(load, excused):
+    """Failed requests that did not run at the moment of a kill of the proxy, and those that did but are too many for it."""
+    out, counts = [], [0] * len(excused)
+    for a in load.lost():
+        hit = [i for i, at in enumerate(excused) if a.at - 0.02 <= at <= a.at + a.took + 0.02]
+        if hit:
+            counts[hit[0]] += 1
+        else:
+            out.append(a)
+    return out, counts
+
+
+def run_kills(u, s, load, rng, n, most_s):
+    """Kills in a seeded order while the steps go on; returns the moments of the proxy's kills."""
+    proxy_kills, done = [], []
+    whom = ["control", "supervisor", "proxy"]
+    order = (whom * n)[:n]
+    rng.shuffle(order)
+    end = time.monotonic() + most_s
+    for who in order:
+        if time.monotonic() > end:
+            break
+        time.sleep(rng.uniform(0.1, 1.0))
+        before = u.pid("proxy")
+        at = time.monotonic()
+        u.kill(who)
+        done.append(who)
+        if who == "supervisor":
+            time.sleep(rng.uniform(0, 0.4))
+            u.start()
+            time.sleep(0.3)
+        elif who == "proxy":
+            proxy_kills.append(at)
+            rig.wait_for(lambda: u.pid("proxy") not in (None, before), 5, "a new proxy")
+            ok = rig.wait_for(lambda: [a for a in load.since(at + 0.005) if a.status == 200 and not a.why], 5, "an answer after the kill")
+            assert ok[0].at + ok[0].took - at < BACK_WITHIN_S, ok[0]
+        else:
+            rig.wait_for(lambda: s.status(), 5, "control to be back")
+    return proxy_kills, done
+
+
+# A build with sanitizers starts at a third of the speed.
+BACK_WITHIN_S = 1.0
+
+
+def test_kills_cost_nothing_but_a_proxys_own_requests(tmp_path):
+    rng = random.Random(20)
+    threads, users = 6, 120
+    with standing_alone(tmp_path) as u:
+        s = Service(u, "k")
+        rig.wait_for(lambda: rig.ask(u.port, host="k.test").status == 200, 10, "k to be served")
+        steps = [{"setWeight": 5}, {"pause": {"duration": "2s"}}, {"setWeight": 20}, {"pause": {"duration": "2s"}},
+                 {"setWeight": 50}, {"pause": {}}]  # fmt: skip
+        with Load(u.port, "k.test", users, threads, rate=200) as load, Watch(s) as watch:
+            s.migrate(steps)
+            s.wait(lambda st: st["weight"] == 5, 8)
+            kills, _ = run_kills(u, s, load, rng, 10, 14)
+            s.wait(lambda st: st["weight"] == 50, 15)
+            cohort = load.cohort(users=users)
+
+            # Control loses its store: what the proxy runs is taken over, nobody moves.
+            u.lose_store()
+            status = s.wait(lambda st: st["weight"] == 50, 8, "a status from the proxy")
+            assert status["epoch"] == 1 and status["step"] >= 4
+            assert load.cohort(users=users) == cohort
+            assert u.events("StatusRestored")
+        out, counts = lost_outside(load, kills)
+        assert not out, (out[:5], len(out), kills)
+        assert all(c <= threads for c in counts), counts
+        assert not load.strays() and not load.bad()
+        marks = [(k[0], k[1], k[2]) for _, k in watch.notes if k[0]]
+        assert marks == sorted(marks), marks  # a step once begun is never left backwards
+        s.close()
+
+
+def test_a_verdict_outlives_everybody(tmp_path):
+    users = 60
+    with standing_alone(tmp_path) as u:
+        s = Service(u, "v").migrate([{"setWeight": 30}, {"pause": {"duration": "60s"}}])
+        rig.wait_for(lambda: rig.ask(u.port, host="v.test").status == 200, 10, "v to be served")
+        with Load(u.port, "v.test", users, 4, rate=150) as load:
+            s.wait_in_force(30)
+            cohort = load.cohort(users=users)
+            assert cohort
+            # Nobody is there to absorb it.
+            u.kill("supervisor")
+            u.kill("control")
+            begun = time.monotonic()
+            s.new.break_(status=500)
+            rig.wait_for(lambda: not {a for a in load.since(time.monotonic() - 0.5) if a.side == "new"}
+                         and time.monotonic() > begun + 1, 6, "the proxy to act alone")  # fmt: skip
+            settled = time.monotonic()
+            assert not load.cohort(users=users)
+            verdicts = u.state / "proxy" / "verdicts.json"
+            rig.wait_for(lambda: verdicts.exists() and json.loads(verdicts.read_text())["verdicts"], 3, "the verdict on disk")
+            assert not load.lost()
+            answered = s.new.answered
+            # Now the proxy dies as well: what it decided is on its disk.
+            os.kill(u.pid("proxy"), 9)
+            u.start().wait_ready()
+            restarted = time.monotonic()
+            status = s.wait(lambda st: st["phase"] == "RolledBack", 8, "control to absorb it")
+            assert status["epoch"] == 1 and status["weight"] == 0 and status["verdict"]["by"] == "proxy"
+            # And once more without the store.
+            u.lose_store()
+            time.sleep(0.2)
+            status = s.wait(lambda st: st["phase"] == "RolledBack", 8, "the verdict from the proxy")
+            assert status["epoch"] == 1 and status["weight"] == 0
+            u.kill("proxy")
+            time.sleep(1)
+            load.cohort(users=users)
+            assert s.new.answered == answered  # not one request since the proxy's own verdict
+            s.new.break_()
+            assert s.say("resume")["result"] == "Done"
+            assert s.wait_in_force(30)["epoch"] == 2
+            assert load.cohort(users=users) == cohort
+        assert not {a for a in load.since(settled, restarted) if a.side == "new"}
+        s.close()
+
+
+# ---- files ----
+
+
+def test_a_bad_file_changes_nothing(up, serve, binary):
+    s = serve("files")
+    good = (up.files / "files.yaml").read_text()
+    bad = good.replace('"backendRefs"', '"backendRfs"')
+    assert bad != good
+    n = len(up.events("Rejected"))
+    rv = up.api("GET", f"{GATEWAYS}/httproutes/files")[1]["metadata"]["resourceVersion"]
+    up.write("files.yaml", bad)
+    event = rig.wait_for(lambda: up.events("Rejected")[n:], 5, "an event")[-1]
+    told = subprocess.run([binary, "validate", str(up.files)], capture_output=True, text=True, timeout=20)
+    sentence = (told.stdout + told.stderr).strip()
+    assert told.returncode != 0
+    for text in (event["message"], sentence):
+        assert "files.yaml" in text and "backendRfs" in text and "did you mean" in text, text
+    assert rig.ask(up.port, host="files.test").status == 200
+    assert up.api("GET", f"{GATEWAYS}/httproutes/files")[1]["metadata"]["resourceVersion"] == rv
+    # A good change beside it waits as well: all or nothing.
+    up.write("other.yaml", route("other", "files-old"))
+    time.sleep(0.5)
+    assert rig.ask(up.port, host="other.test").status == 404
+    up.write("files.yaml", good)
+    rig.wait_for(lambda: rig.ask(up.port, host="other.test").status == 200, 5, "both")
+    up.remove("other.yaml")
+    rig.wait_for(lambda: rig.ask(up.port, host="other.test").status == 404, 6, "the route to go")
+    assert s.old.answered
+
+
+def test_swaps_under_load_fail_no_request(up, serve):
+    s = serve("swap").migrate([{"setWeight": 50}, {"pause": {}}])
+    s.wait_in_force(50)
+    base = list(s.docs)
+    with Load(up.port, "swap.test", 60, 4, rate=250) as load:
+        version = 0
+        for i in range(50):
+            header = {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [{"name": "x-turn", "value": str(i)}]}}
+            docs = [d if d["kind"] != "HTTPRoute" else route("swap", "swap-old", [header]) for d in base]
+            docs.append(backend(f"swap-{i % 2}", s.old))
+            docs.append(route(f"swap-{i % 2}", f"swap-{i % 2}"))
+            up.write("swap.yaml", *docs)
+            time.sleep(0.06)
+        rig.wait_for(lambda: rig.ask(up.port, host="swap.test").get("x-turn") == "49", 5, "the last one in force")
+        # A request that began before a swap is counted until it ends.
+        slow = socket.create_connection((rig.HOST, up.port), 10)
+        slow.sendall(b"GET /wait/2.5 HTTP/1.1\r\nHost: swap.test\r\nCookie: sid=slow\r\n\r\n")
+        time.sleep(0.2)
+        version = s.status()["proxies"][0]["version"]
+        up.write("swap.yaml", *base)
+        s.wait(lambda st: st["proxies"][0]["version"] > version and st["proxies"][0]["inFlightOlder"] >= 1, 2.2,
+               "the request on the older version")  # fmt: skip
+        assert b" 200 " in slow.recv(65536)
+        slow.close()
+        s.wait(lambda st: st["proxies"][0]["inFlightOlder"] == 0, 4, "nothing on older versions")
+    assert not load.lost() and not load.bad(), (load.lost()[:3], load.bad()[:3])
+    assert not load.strays()
+
+
+# ---- a full disk ----
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    path = tmp_path / "tiny"
+    path.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], capture_output=True).returncode:
+        pytest.skip("needs to mount a tmpfs")
+    yield path
+    for _ in range(50):
+        if subprocess.run(["umount", path], capture_output=True).returncode == 0:
+            return
+        time.sleep(0.1)
+    subprocess.run(["umount", "-l", path])
+
+
+def fill(path):
+    with open(path, "wb", buffering=0) as f:
+        with contextlib.suppress(OSError):
+            while True:
+                f.write(b"\0" * 65536)
+        with contextlib.suppress(OSError):
+            while True:
+                f.write(b"\0" * 512)
+
+
+def test_a_full_disk_stops_no_request(tmp_path, tiny_disk):
+    with standing_alone(tmp_path / "home", state=tiny_disk / "state") as u:
+        s = Service(u, "d").migrate([{"setWeight": 30}, {"pause": {}}, {"setWeight": 60}, {"pause": {}}])
+        rig.wait_for(lambda: rig.ask(u.port, host="d.test").status == 200, 10, "d to be served")
+        with Load(u.port, "d.test", 60, 4, rate=150) as load:
+            s.wait_in_force(30)
+            cohort = load.cohort(users=60)
+            fill(tiny_disk / "ballast")
+            doc = u.migration("d")
+            doc["status"]["request"] = {"id": "full", "verb": "promote"}
+            code, said = u.api("PUT", f"{MIGRATIONS}/d/status", doc)
+            assert code in (200, 409, 500, 503, 507), (code, said)
+            time.sleep(1)
+            assert u.api("GET", f"{MIGRATIONS}/d")[0] == 200
+            assert u.api("GET", f"{GATEWAYS}/httproutes")[0] == 200
+            # The proxy's verdict needs no disk.
+            s.new.break_(status=500)
+            rig.wait_for(lambda: not load.cohort(users=60), 8, "users to be taken back")
+            s.new.break_()
+            (tiny_disk / "ballast").unlink()
+            s.wait(lambda st: st["phase"] == "RolledBack", 12, "control to write again")
+            assert s.say("resume")["result"] == "Done"
+            s.wait_in_force(30)
+            assert load.cohort(users=60) == cohort
+        assert not load.lost()
+        s.close()

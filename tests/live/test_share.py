@@ -1,0 +1,422 @@
+"""Shares: which users a migration sends where, and the guard that takes them back.
+
+The site's key is fixed, so that who moves first is the same in every run.
+"""
+
+import json
+import time
+
+import pytest
+
+from rig import Client, Ended, Site, WasReset, answer, echo, take_body, wait_for
+
+HOST = "shop.test"
+COOKIE = "watari_id"
+
+
+def site_of(world, weight, old=None, new=None, policy=None, **migration):
+    old = old or world.origin("old")
+    new = new or world.origin("new")
+    site = Site().backend("old", old).backend("new", new)
+    site.simple_route("shop", "old")
+    if policy:
+        site.policy("old", "new", **policy)
+    site.migration("shop", weight, **migration)
+    site.old, site.new = old, new
+    return site
+
+
+@pytest.fixture
+def state(tmp_path):
+    directory = tmp_path / "state"
+    directory.mkdir()
+    (directory / "site.key").write_bytes(bytes(range(32)))
+    return directory
+
+
+class User:
+    """A browser: keeps its cookies."""
+
+    def __init__(self, proxy, **cookies):
+        self.proxy = proxy
+        self.cookies = cookies
+        self.client = None
+
+    def ask(self, target="/", **more):
+        fields = list(more.pop("fields", ()))
+        if self.cookies:
+            fields.append("Cookie: " + "; ".join(f"{k}={v}" for k, v in self.cookies.items()))
+        if not self.client:
+            self.client = Client(self.proxy.port)
+        response = self.client.ask(target, HOST, fields=fields, **more)
+        for value in response.all("set-cookie"):
+            name, _, rest = value.partition("=")
+            self.cookies[name] = rest.split(";")[0]
+        if response.says_close:
+            self.leave()
+        return response
+
+    def side(self, **more):
+        return self.ask(**more).json["origin"]
+
+    def leave(self):
+        if self.client:
+            self.client.close()
+        self.client = None
+
+
+def side_of(proxy, **cookies):
+    user = User(proxy, **cookies)
+    side = user.side()
+    user.leave()
+    return side, user
+
+
+# ---- who goes where ----
+
+
+def test_a_user_stays_where_it_is(world, state):
+    proxy = world.proxy(site_of(world, 50), state=state, workers=2)
+    sides = []
+    for i in range(40):
+        user = User(proxy)
+        first = user.ask()
+        assert len(first.all("set-cookie")) == 1
+        cookie = first.get("set-cookie")
+        assert cookie.startswith(COOKIE + "=") and "HttpOnly" in cookie and "Path=/" in cookie
+        user.leave()  # another connection, another worker
+        for _ in range(3):
+            again = user.ask()
+            assert again.json["origin"] == first.json["origin"]
+            assert again.all("set-cookie") == [], "a user is told once"
+        sides.append(first.json["origin"])
+        user.leave()
+    assert 8 < sides.count("new") < 32
+
+
+def test_weights_nest_and_nobody_moves_back(world, state):
+    old, new = world.origin("old"), world.origin("new")
+    sides, ids = {}, {}
+    for weight, low, high in [(10, 30, 70), (25, 95, 155), (100, 500, 500), (25, 95, 155), (10, 30, 70), (0.002, 0, 2)]:
+        proxy = world.proxy(site_of(world, weight, old, new, userKey={"cookie": "session_id"}), state=state)
+        now = set()
+        client = Client(proxy.port)
+        for i in range(500):
+            cookie = f"session_id=user{i}" + (f"; {COOKIE}={ids[i]}" if i in ids else "")
+            response = client.ask("/", HOST, fields=[f"Cookie: {cookie}"])
+            if i not in ids:
+                ids[i] = response.get("set-cookie").split("=", 1)[1].split(";")[0]
+            if response.json["origin"] == "new":
+                now.add(i)
+        client.close()
+        assert low <= len(now) <= high, (weight, len(now))
+        for other, there in sides.items():
+            assert now <= there if weight <= other else there <= now, (weight, other)
+        if weight in sides:
+            assert now == sides[weight], "going back restores the very same users"
+        sides[weight] = now
+        proxy.stop()
+
+
+def test_a_login_never_moves_a_user(world, state):
+    proxy = world.proxy(site_of(world, 50, userKey={"cookie": "session_id"}), state=state)
+    sides = set()
+    for i in range(20):
+        user = User(proxy)
+        side = user.side()
+        for session in (f"anonymous{i}", f"logged-in{i}", f"rotated{i}"):
+            user.cookies["session_id"] = session
+            assert user.side() == side
+        sides.add(side)
+        user.leave()
+    assert sides == {"old", "new"}
+
+
+def test_the_key_seeds_the_same_identity_everywhere(world, state):
+    """A user whose second device shows the same session is the same user."""
+    proxy = world.proxy(site_of(world, 50, userKey={"cookie": "session_id"}), state=state)
+    for i in range(20):
+        side, user = side_of(proxy, session_id=f"s{i}")
+        again, other = side_of(proxy, session_id=f"s{i}")
+        assert again == side and user.cookies[COOKIE] == other.cookies[COOKIE]
+
+
+def test_a_forged_cookie_is_not_accepted(world, state):
+    proxy = world.proxy(site_of(world, 50), state=state)
+    _, user = side_of(proxy)
+    good = user.cookies[COOKIE]
+    forged = [
+        ("B" if good[0] == "A" else "A") + good[1:],
+        good[:11] + ("B" if good[11] == "A" else "A") + good[12:],
+        good[:-1] + chr(ord(good[-1]) ^ 1),  # the unused bits of the last character
+        good[:-1],
+        good + "A",
+        "A" * 22,
+        "",
+        '"' + good + '"',
+    ]
+    client = world.client(proxy)
+    for value in forged:
+        response = client.ask("/", HOST, fields=[f"Cookie: {COOKIE}={value}"])
+        assert len(response.all("set-cookie")) == 1, value
+        assert value not in response.get("set-cookie") or not value
+    assert client.ask("/", HOST, fields=[f"Cookie: {COOKIE}={good}"]).all("set-cookie") == []
+
+
+def test_a_stable_header_overrides_the_cookie(world, state):
+    site = site_of(world, 50, userKey={"header": "x-account", "stable": True})
+    proxy = world.proxy(site, state=state)
+    sides = {}
+    client = world.client(proxy)
+    cookie = client.ask("/", HOST).get("set-cookie").split(";")[0]
+    for i in range(30):
+        account = f"X-Account: a{i}"
+        first = client.ask("/", HOST, fields=[account])
+        assert first.all("set-cookie") == [], "an account needs no cookie"
+        sides[i] = first.json["origin"]
+        assert client.ask("/", HOST, fields=[account, f"Cookie: {cookie}"]).json["origin"] == sides[i]
+    assert set(sides.values()) == {"old", "new"}
+
+
+def test_no_cookie_where_a_shared_cache_may_keep_it(world, state):
+    fields = {
+        "/public": ["Cache-Control: public"],
+        "/max-age": ["Cache-Control: max-age=60"],
+        "/s-maxage": ["Cache-Control: s-maxage=60"],
+        "/expires": ["Expires: Thu, 01 Jan 2099 00:00:00 GMT"],
+        "/private": ["Cache-Control: private, max-age=60"],
+        "/no-store": ["Cache-Control: no-store"],
+        "/nothing": [],
+    }
+
+    def behave(wire, request):
+        take_body(wire, request)
+        wire.send(answer(200, b"x", *fields[request.target]))
+        return True
+
+    site = site_of(world, 50, world.origin("old", behave), world.origin("new", behave))
+    proxy = world.proxy(site, state=state)
+    client = world.client(proxy)
+    for target in fields:
+        got = client.ask(target, HOST)
+        minted = len(got.all("set-cookie"))
+        assert minted == (0 if target in ("/public", "/max-age", "/s-maxage", "/expires") else 1), target
+        if target == "/nothing":
+            assert got.get("cache-control") == "private", "or a cache that guesses would give one user's cookie to others"
+
+
+def test_an_asset_is_found_on_the_side_that_has_it(world, state):
+    def having(name):
+        def behave(wire, request):
+            if request.target in (f"/{name}.js", "/both"):
+                return echo(wire, request)
+            take_body(wire, request)
+            wire.send(answer(404, b"none"))
+            return True
+
+        return behave
+
+    site = site_of(world, 50, world.origin("old", having("old")), world.origin("new", having("new")))
+    proxy = world.proxy(site, state=state)
+    client = world.client(proxy)
+    for _ in range(20):
+        assert client.ask("/old.js", HOST).status == 200
+        assert client.ask("/new.js", HOST).status == 200
+        assert client.ask("/neither.js", HOST).status == 404
+        assert client.ask("/new.js", HOST, method="HEAD").status == 200
+    # A user who is known gets what its side says, and a POST is never tried elsewhere.
+    for _ in range(10):
+        user = User(proxy)
+        side = user.ask("/both").json["origin"]
+        assert user.ask(f"/{side}.js").status == 200
+        assert user.ask("/new.js" if side == "old" else "/old.js").status == 404
+        user.leave()
+    posts = [client.ask("/new.js", HOST, method="POST", body=b"x").status for _ in range(20)]
+    assert 404 in posts
+    n = len(site.old.requests) + len(site.new.requests)
+    assert client.ask("/neither.js", HOST, method="POST", body=b"x").status == 404
+    assert len(site.old.requests) + len(site.new.requests) == n + 1
+
+
+def test_the_log_and_the_metrics_tell_the_share(world, state):
+    proxy = world.proxy(site_of(world, 50), state=state)
+    client = world.client(proxy)
+    asked = [client.ask(f"/m/{i}", HOST).json["origin"] for i in range(30)]
+    entries = proxy.wait_log(30, client.address)
+    for i, entry in enumerate(entries):
+        assert entry["migration"] == "default/shop" and entry["side"] == asked[i]
+        assert 0 <= entry["slot"] < 65536 and (entry["step"], entry["epoch"]) == (0, 1)
+        assert entry["upstream_cluster"] == f"default/{asked[i]}"
+    for side in ("old", "new"):
+        assert proxy.metric("watari_migration_requests_total", 'migration="default/shop"', f'side="{side}"') == asked.count(side)
+    assert proxy.metric("watari_migration_weight", 'migration="default/shop"') == 50
+
+
+# ---- the guard ----
+
+
+def failing(status=500, delay=0.0):
+    def behave(wire, request):
+        take_body(wire, request)
+        time.sleep(delay)
+        wire.send(answer(status, b"broken"))
+        return True
+
+    return behave
+
+
+NO_RETRY = {"retry": {"numRetries": 0}}
+
+
+def users_until_back(proxy, site, most=400):
+    """New users come one after the other; the number of them before the verdict is in the log."""
+    for i in range(most):
+        user = User(proxy)
+        user.ask()
+        user.leave()
+        if "verdict Errors" in proxy.errors():
+            return i
+    raise AssertionError(f"no verdict after {most} users: {len(site.new.requests)} on the new side")
+
+
+def all_on_old(proxy, site, n=60):
+    before = len(site.new.requests)
+    for _ in range(n):
+        user = User(proxy)
+        assert user.ask().status == 200
+        user.leave()
+    assert len(site.new.requests) == before
+
+
+@pytest.mark.parametrize("weight,most", [(50, 100), (10, 400)])
+def test_a_broken_new_side_loses_its_users_in_no_time(world, state, weight, most):
+    site = site_of(world, weight, new=world.origin("new", failing()), policy=NO_RETRY)
+    proxy = world.proxy(site, state=state, workers=2)
+    stuck = None
+    while not stuck:  # a user who is on the new side before it is known to be bad
+        user = User(proxy)
+        stuck = user if user.ask().status == 500 else user.leave()
+    n = users_until_back(proxy, site, most)
+    assert n <= most
+    all_on_old(proxy, site)
+    assert stuck.side() == "old"
+    stuck.leave()
+    bad = proxy.metric("watari_migration_bad_total", 'side="new"')
+    assert bad == len(site.new.requests), "bad answers are the side's own"
+    assert proxy.metric("watari_requests_lost_total") == 0, "none of them is lost"
+    # The verdict outlives the process, however it ends, and whatever the site's files still say.
+    wait_for(lambda: (state / "verdicts.json").exists(), 5, "the verdict on disk")
+    proxy.kill()
+    again = world.proxy(site, state=state, workers=2)
+    all_on_old(again, site)
+    again.stop()
+    # A newer epoch is a fresh attempt: it begins from nothing.
+    site = site_of(world, weight, site.old, epoch=2)
+    fresh = world.proxy(site, state=state)
+    for _ in range(60):
+        user = User(fresh)
+        user.ask()
+        user.leave()
+    assert len(site.new.requests) > 0
+
+
+def test_a_slow_new_side_loses_its_users(world, state):
+    site = site_of(world, 50, new=world.origin("new", failing(200, 0.06)), policy=NO_RETRY, guard={"slowerThan": "30ms"})
+    proxy = world.proxy(site, state=state)
+    users_until_back(proxy, site, 200)
+    all_on_old(proxy, site)
+
+
+def test_pause_takes_nobody_back(world, state):
+    site = site_of(world, 50, new=world.origin("new", failing()), policy=NO_RETRY, guard={"onTrip": "Pause"})
+    proxy = world.proxy(site, state=state)
+    users_until_back(proxy, site, 200)
+    statuses = []
+    for _ in range(40):
+        user = User(proxy)
+        statuses.append(user.ask().status)
+        user.leave()
+    assert 8 < statuses.count(500) < 32
+
+
+def test_two_sides_that_fail_alike_are_no_verdict(world, state):
+    def half(wire, request):
+        take_body(wire, request)
+        n = int(request.target.rpartition("/")[2])
+        wire.send(answer(500 if n % 4 == 0 else 200, b"x"))
+        return True
+
+    site = site_of(world, 50, world.origin("old", half), world.origin("new", half), policy=NO_RETRY)
+    proxy = world.proxy(site, state=state)
+    client = world.client(proxy)
+    for i in range(400):
+        client.ask(f"/n/{i}", HOST)
+    assert "verdict" not in proxy.errors()
+    assert len(site.new.requests) > 100
+
+
+def test_requests_of_a_broken_new_side_are_rescued(world, state):
+    """With retries the old side answers instead, and the guard still sees the first attempt."""
+    policy = {"retry": {"numRetries": 1, "retryOn": {"triggers": ["5xx"]}, "budget": {"percent": 100}}}
+    site = site_of(world, 50, new=world.origin("new", failing()), policy=policy)
+    proxy = world.proxy(site, state=state)
+    for _ in range(100):
+        user = User(proxy)
+        assert user.ask().status == 200
+        user.leave()
+    assert "verdict Errors" in proxy.errors()
+    assert proxy.metric("watari_migration_rescued_total", 'side="new"') == len(site.new.requests) > 0
+    assert proxy.metric("watari_migration_bad_total") == proxy.metric("watari_requests_lost_total") == 0
+
+
+# ---- a side that is gone ----
+
+
+def test_with_shared_state_a_dead_side_costs_nobody_anything(world, state):
+    site = site_of(world, 50, new=world.refusing())
+    proxy = world.proxy(site, state=state, workers=2)
+    for _ in range(100):
+        user = User(proxy)
+        assert user.side() == "old"
+        posted = user.ask(method="POST", body=b"x")
+        assert posted.status == 200, "nothing was sent to the dead side, so it is safe"
+        user.leave()
+    assert proxy.metric("watari_requests_lost_total") == 0
+    assert len(site.old.requests) == 200
+
+
+def test_with_separate_state_users_stay_even_with_a_dead_side(world, state):
+    site = site_of(world, 50, new=world.refusing(), state="Separate")
+    proxy = world.proxy(site, state=state)
+    statuses = []
+    for _ in range(60):
+        user = User(proxy)
+        first = user.ask().status
+        statuses.append(first)
+        user.leave()
+    assert set(statuses) == {200, 503}
+    assert 12 < statuses.count(503) < 48
+    assert proxy.metric("watari_migration_lost_total", 'side="new"') == statuses.count(503)
+
+
+def test_a_migration_that_has_not_begun_leaves_requests_alone(world, state):
+    site = site_of(world, 50, phase="Pending")
+    proxy = world.proxy(site, state=state)
+    client = world.client(proxy)
+    for _ in range(30):
+        response = client.ask("/", HOST)
+        assert response.json["origin"] == "old" and response.all("set-cookie") == []
+
+
+def test_two_migrations_without_a_store_share_no_guard(world, state):
+    """Files give no uid: one verdict must not fall on both."""
+    bad = world.origin("new", failing())
+    site = site_of(world, 50, new=bad, policy=NO_RETRY)
+    good_old, good_new = world.origin("old2"), world.origin("new2")
+    site.backend("old2", good_old).backend("new2", good_new).simple_route("second", "old2")
+    site.migration("second", 50, from_="old2", to="new2")
+    proxy = world.proxy(site, state=state)
+    users_until_back(proxy, site, 200)
+    client = world.client(proxy)
+    seen = {client.ask("/", "second.test").json["origin"] for _ in range(40)}
+    assert seen == {"old2", "new2"}
