@@ -93,6 +93,14 @@ static void on_keep(struct cli_sockets *s, struct wt_str list)
     }
 }
 
+/* What the one before us opened. */
+static void take_back(struct cli_sockets *s, struct wt_str addr, int fd)
+{
+    bool known = wt_map_get(&s->fds, addr) != NULL;
+    if (hold(s, addr, fd) == 0 && !known)
+        wt_log(WT_LOG_INFO, "%.*s is held again", WT_ARG(addr));
+}
+
 static int one_note(struct cli_sockets *s, struct io_stream *peer)
 {
     char text[IO_NOTE_BYTES];
@@ -102,7 +110,7 @@ static int one_note(struct cli_sockets *s, struct io_stream *peer)
         return (int)n;
     struct wt_str note = wt_str(text, (size_t)n);
     if (wt_str_starts(note, WT_STR("have ")) && fd >= 0) {
-        hold(s, wt_str_sub(note, 5, note.len), fd);
+        take_back(s, wt_str_sub(note, 5, note.len), fd);
         return 0;
     }
     if (fd >= 0)

@@ -9,7 +9,11 @@ struct seen {
     const struct http_field *length, *coding, *expect, *upgrade;
     bool close, keep_alive, says_upgrade, te_trailers;
     uint64_t length_bytes;
+    unsigned options; /* of Connection */
 };
+
+/* Each costs a pass over the fields when they are stripped: thousands would be an attack. */
+enum { MAX_CONNECTION_OPTIONS = 64 };
 
 static enum http_h1_fault see_length(struct seen *s, const struct http_field *f)
 {
@@ -23,14 +27,17 @@ static enum http_h1_fault see_length(struct seen *s, const struct http_field *f)
     return HTTP_H1_FAULT_NONE;
 }
 
-static void see_connection(struct seen *s, struct wt_str list)
+static enum http_h1_fault see_connection(struct seen *s, struct wt_str list)
 {
     while (list.ptr) {
+        if (s->options++ == MAX_CONNECTION_OPTIONS)
+            return HTTP_H1_FAULT_TOO_MANY_FIELDS;
         struct wt_str one = wt_str_trim(wt_str_next(&list, ','));
         s->keep_alive |= wt_str_eq_nocase(one, WT_STR("keep-alive"));
         s->close |= wt_str_eq_nocase(one, WT_STR("close"));
         s->says_upgrade |= wt_str_eq_nocase(one, WT_STR("upgrade"));
     }
+    return HTTP_H1_FAULT_NONE;
 }
 
 static enum http_h1_fault see_field(struct seen *s, struct http_field *f)
@@ -38,7 +45,7 @@ static enum http_h1_fault see_field(struct seen *s, struct http_field *f)
     if (f->id == HTTP_FIELD_CONTENT_LENGTH)
         return see_length(s, f);
     if (f->id == HTTP_FIELD_CONNECTION)
-        see_connection(s, f->value);
+        return see_connection(s, f->value);
     if (f->id == HTTP_FIELD_TE)
         s->te_trailers |= http_list_has(f->value, WT_STR("trailers"));
     if (f->id == HTTP_FIELD_EXPECT)

@@ -1,6 +1,7 @@
 #include "model/scalar.h"
 #include "model/yaml.h"
 
+#include <stdlib.h>
 #include <yaml.h>
 
 #define DEPTH_MAX 64
@@ -32,11 +33,21 @@ static int write_scalar(struct writer *w, struct wt_str s, bool text)
     return emit(w, &e);
 }
 
+/* The shortest of the two forms that reads back as the same number: 0.05, not 0.050000000000000003. */
+static char *leaf_text(const json_t *v)
+{
+    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    if (!text || !json_is_real(v) || strtod(text, NULL) == json_real_value(v))
+        return text;
+    free(text);
+    return json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+}
+
 static int write_leaf(struct writer *w, const json_t *v)
 {
     if (json_is_string(v))
         return write_scalar(w, wt_str(json_string_value(v), json_string_length(v)), true);
-    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    char *text = leaf_text(v);
     if (!text)
         return WT_ENOMEM;
     int r = write_scalar(w, wt_str_z(text), false);

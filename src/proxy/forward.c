@@ -50,8 +50,10 @@ static int send_request(struct proxy_trip *t, struct proxy_try *try)
                                      sooner(t->deadline_ms, io_now_ms() + t->worker->shared->body_timeout_ms));
     if (r == 0 && whole)
         t->bytes_received = body.len;
-    if (r == 0 && !whole)
+    if (r == 0 && !whole) {
+        t->slow_from_ns = 0;
         r = proxy_upload_start(t, try->out, &try->upload);
+    }
     return r;
 }
 
@@ -64,17 +66,23 @@ static int64_t head_deadline(const struct proxy_trip *t, const struct proxy_try 
     return t->observed ? end : sooner(end, slow_ms);
 }
 
-static int await_head(struct proxy_trip *t, struct proxy_try *try)
+/* Clients could make either side look slow by sending slowly, so an upload does not count. */
+static int64_t slow_at_ms(const struct proxy_trip *t)
 {
     const struct proxy_migration *m = t->shared ? t->target->migration : NULL;
-    int64_t slow_ms =
-        m && m->slower_than_ms ? t->try_start_ns / 1000000 + m->slower_than_ms + 1 : IO_NEVER;
+    bool never = !m || !m->slower_than_ms || !t->slow_from_ns;
+    return never ? IO_NEVER : t->slow_from_ns / 1000000 + m->slower_than_ms + 1;
+}
+
+static int await_head(struct proxy_trip *t, struct proxy_try *try)
+{
     int64_t try_end_ms = t->deadline_ms;
     bool was_running = try->upload != NULL;
     if (t->try_timeout_ms)
         try_end_ms = sooner(try_end_ms, io_now_ms() + t->try_timeout_ms);
     for (;;) {
         bool gone = false;
+        int64_t slow_ms = slow_at_ms(t);
         int64_t deadline = head_deadline(t, try, try_end_ms, slow_ms);
         int r = try->out->ops->read_head(try->out, t->in->ops->watch(t->in), deadline, &try->response,
                                          &gone);
@@ -154,7 +162,7 @@ static void note_failure(struct proxy_trip *t, struct proxy_try *try, int code)
  * no fault of the host: the same try may go again on a fresh one. */
 static bool attempt_on(struct proxy_trip *t, struct proxy_try *try, struct proxy_tried *tried, bool fresh)
 {
-    t->try_start_ns = io_now_ns();
+    t->try_start_ns = t->slow_from_ns = io_now_ns();
     try->failure = PROXY_FAIL_NONE;
     if (open_host(t, try, tried, fresh) < 0) {
         try->failure = PROXY_FAIL_CONNECT;
@@ -206,8 +214,8 @@ static void attempt(struct proxy_trip *t, struct proxy_try *try, struct proxy_tr
 static bool too_slow(const struct proxy_trip *t)
 {
     const struct proxy_migration *m = t->shared ? t->target->migration : NULL;
-    return m && m->slower_than_ms && t->first_byte_ns &&
-           t->first_byte_ns - t->try_start_ns > m->slower_than_ms * 1000000;
+    return m && m->slower_than_ms && t->first_byte_ns && t->slow_from_ns &&
+           t->first_byte_ns - t->slow_from_ns > m->slower_than_ms * 1000000;
 }
 
 static bool is_bad(const struct proxy_trip *t, const struct proxy_try *try)

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { PEER_TEXT = INET6_ADDRSTRLEN + 8, JOIN_BYTES = 4096 };
+enum { PEER_TEXT = INET6_ADDRSTRLEN + 8, JOIN_BYTES = 4096, TURN_REQUESTS = 32 };
 
 struct h1_in {
     struct io_stream stream;
@@ -52,8 +52,10 @@ static struct exchange *self(struct proxy_inbound *in)
 static int read_body(struct proxy_inbound *in, bool wait, int64_t deadline_ms, struct wt_str *out_bytes)
 {
     struct exchange *x = self(in);
-    if (x->continue_due && x->window.start == x->window.end) {
-        x->continue_due = false;
+    /* Only in front of the body, and never into an answer that has begun. */
+    bool waits = x->continue_due && x->window.start == x->window.end && !x->sent && !x->head.len;
+    x->continue_due = false;
+    if (waits) {
         int r = io_write_str(&x->conn->stream, http_h1_continue(), deadline_ms);
         if (r < 0)
             return r;
@@ -86,7 +88,7 @@ static void skip_body(struct exchange *x)
     do
         r = proxy_body_next(&x->body, &x->window, &x->conn->stream, false, 0, &ignored);
     while (r == PROXY_PIECE_DATA);
-    if (r != PROXY_PIECE_END || x->continue_due)
+    if (r != PROXY_PIECE_END)
         x->close = true;
 }
 
@@ -274,8 +276,10 @@ static int read_request(struct exchange *x, struct proxy_client *client)
         seen = in.len;
         r = fill(x, &deadline_ms);
         client->start_ns = seen ? client->start_ns : io_now_ns();
-        if (r == WT_ETIMEOUT)
+        if (r == WT_ETIMEOUT) {
+            http_head_init(&x->request, &x->arena); /* what was read of it may have moved */
             refuse(x, 408, "the request's head took too long", client);
+        }
         if (r < 0)
             return r;
     }
@@ -391,6 +395,7 @@ static void serve(void *arg)
 {
     struct h1_in *c = arg;
     struct exchange x;
+    unsigned served = 0;
     memset(&x, 0, offsetof(struct exchange, request));
     x.head = wt_buf_make(PROXY_BUFFER);
     x.head_buffer = NULL;
@@ -403,6 +408,9 @@ static void serve(void *arg)
     while (r == 0) {
         r = one_request(&x);
         end_exchange(&x);
+        /* A pipeline of requests that wait for nobody (404s) must not keep all others waiting. */
+        if (r == 0 && ++served % TURN_REQUESTS == 0)
+            io_yield();
         if (r == 0 && x.window.start == x.window.end &&
             !(c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP)))
             r = WT_EAGAIN;

@@ -183,16 +183,19 @@ static int begin(struct proxy_h1_out *c)
 
 int proxy_h1_out_open(const struct proxy_out_wish *wish, struct proxy_outbound **out)
 {
+    struct proxy_host_lane *lane = &wish->host->lanes[wish->worker->id];
     struct proxy_h1_out *c = wish->fresh ? NULL : take_kept(wish);
+    lane->active++; /* from here on: a host that leaves connects waiting must not look idle */
     int r = c ? 0 : connect_new(wish, &c);
-    if (r < 0)
-        return r;
-    r = begin(c);
+    if (r == 0) {
+        r = begin(c);
+        if (r < 0)
+            destroy(c);
+    }
     if (r < 0) {
-        destroy(c);
+        lane->active--;
         return r;
     }
-    lane_of(c)->active++;
     *out = &c->out;
     return 0;
 }

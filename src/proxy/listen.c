@@ -1,5 +1,6 @@
-/* Listening sockets. Under a supervisor they are its own (cli/sockets.h says what is exchanged): it keeps them open while one
- * proxy process follows another, so that no connection meets a closed port. */
+/* Listening sockets. Under a supervisor they are its own (cli/sockets.h says what is exchanged): it
+ * keeps them open while one proxy process follows another, so that no connection meets a closed
+ * port. */
 #include "base/log.h"
 #include "io/process.h"
 #include "proxy/internal.h"
@@ -44,8 +45,8 @@ static int ask(struct proxy *p, const char *address, struct wt_err *err)
         r = io_recv_fd(&s, &fd, note, sizeof note, deadline_ms);
     io_stream_close(&s);
     if (r < 0) {
-        wt_log(WT_LOG_WARN, "the supervisor does not answer (%s): opening %s here", wt_code_text((int)r),
-               address);
+        wt_log(WT_LOG_WARN, "the supervisor does not answer (%s): opening %s here",
+               wt_code_text((int)r), address);
         return WT_EAGAIN;
     }
     struct wt_str answer = wt_str(note, (size_t)r);
@@ -102,8 +103,8 @@ static int keep(const struct proxy_config *c, struct io_stream *s)
     return r;
 }
 
-/* The config is held meanwhile: sending may wait, and another be published. Offered before kept: what was opened while the
- * last list was on its way has been closed there. */
+/* The config is held meanwhile: sending may wait, and another be published. Offered before kept:
+ * what was opened while the last list was on its way has been closed there. */
 static int tell(struct proxy *p, struct io_stream *s, bool all, uint64_t *out_version)
 {
     struct proxy_config *c = proxy_config_ref(p->config);
@@ -119,14 +120,17 @@ static int follow(struct proxy *p, struct io_stream *s)
 {
     uint64_t told;
     int r = tell(p, s, false, &told);
-    for (told = UINT64_MAX; r == 0;) {
-        if (told != p->config->version && all_run(p))
+    told = UINT64_MAX; /* only offered so far */
+    while (r == 0) {
+        /* While a config is being made, sockets may be ours already that no list knows yet. */
+        if (told != p->config->version && !p->publishing && all_run(p))
             r = tell(p, s, true, &told);
-        if (r == 0)
-            r = io_wait(s, IO_IN, io_now_ms() + LOOK_MS);
-        if (r >= 0)
-            return WT_EOF; /* it says nothing on this connection: this is its end */
-        r = r == WT_ETIMEOUT ? 0 : r;
+        if (r < 0)
+            break;
+        r = io_wait(s, IO_IN, io_now_ms() + LOOK_MS);
+        if (r != WT_ETIMEOUT)
+            return r < 0 ? r : WT_EOF; /* it says nothing on this connection: this is its end */
+        r = 0;
     }
     return r;
 }

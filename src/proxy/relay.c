@@ -5,7 +5,8 @@
 #include "base/mem.h"
 
 
-enum { YIELD_BYTES = 256 << 10 };
+/* A piece costs system calls however small it is: chunks of one byte must not buy a longer turn. */
+enum { YIELD_BYTES = 256 << 10, PIECE_BYTES = 4 << 10 };
 
 /* ---- requests ---- */
 
@@ -46,7 +47,7 @@ static void upload(void *arg)
     while (r == 0 && piece != PROXY_PIECE_END) {
         uint64_t before = u->trip->bytes_received;
         r = upload_piece(u, &piece);
-        since += u->trip->bytes_received - before;
+        since += u->trip->bytes_received - before + PIECE_BYTES;
         if (since >= YIELD_BYTES) {
             since = 0;
             io_yield();
@@ -54,6 +55,7 @@ static void upload(void *arg)
     }
     u->code = r;
     u->running = false;
+    u->trip->slow_from_ns = io_now_ns();
     /* Without the client there is nobody to answer: the parent need not wait for the host. */
     if (u->client_failed && r != WT_ECANCELED)
         io_cancel(u->parent);
@@ -165,13 +167,15 @@ static int relay_piece(struct proxy_trip *t, struct proxy_outbound *out, int *ou
 static int relay_body(struct proxy_trip *t, struct proxy_outbound *out, bool *out_client_failed)
 {
     int piece = PROXY_PIECE_DATA;
-    uint64_t yielded_at = 0;
+    uint64_t since = 0;
     while (piece != PROXY_PIECE_END) {
+        uint64_t before = t->bytes_sent;
         int r = relay_piece(t, out, &piece, out_client_failed);
         if (r < 0)
             return r;
-        if (t->bytes_sent - yielded_at >= YIELD_BYTES) {
-            yielded_at = t->bytes_sent;
+        since += t->bytes_sent - before + PIECE_BYTES;
+        if (since >= YIELD_BYTES) {
+            since = 0;
             io_yield(); /* two fast ends must not keep all others waiting */
         }
     }

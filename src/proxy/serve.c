@@ -112,6 +112,11 @@ static void route(struct proxy_trip *t)
 {
     const struct proxy_config *c = t->pin->config;
     uint32_t socket = 0;
+    /* A host that took it would make a kept connection a tunnel for whoever comes next. */
+    if (t->in->request->method == HTTP_METHOD_CONNECT) {
+        proxy_reply(t, 405, 0, "CONNECT is not served");
+        return;
+    }
     while (socket < c->n_listeners && c->listeners[socket] != t->client->listener)
         socket++;
     if (socket == c->n_listeners || !proxy_route_match(c->routes, socket, t->in->request, &t->match)) {

@@ -35,6 +35,7 @@ struct proxy_trip {
     enum proxy_side side;          /* likewise */
     int64_t first_byte_ns;         /* of the answer; 0: none */
     int64_t try_start_ns;
+    int64_t slow_from_ns; /* when the host's time began: a slow upload is the client's; 0: not yet */
     uint64_t bytes_received, bytes_sent;
     bool failed_first; /* the first attempt failed */
     bool slow;         /* the delivered answer was slower than the guard's limit */

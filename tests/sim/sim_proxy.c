@@ -20,7 +20,8 @@ struct request {
     int method;
     unsigned user;
     int64_t sent_ns; /* 0: not yet */
-    unsigned n_seen; /* by origins, heads that were whole */
+    uint64_t old_refused; /* connects to the old side that had failed by then */
+    unsigned n_seen;      /* by origins, heads that were whole */
 };
 
 /* A span of time in which something held. */
@@ -76,6 +77,13 @@ static bool chance(struct wt_rng *rng, unsigned percent)
     return wt_rng_below(rng, 100) < percent;
 }
 
+static const double weights[] = {0, 1, 25, 50, 75, 100};
+enum { WEIGHTS = sizeof weights / sizeof weights[0], HALF = 3 };
+
+/* The tables as control makes them, once for all seeds, and as text for documents. */
+static struct model_slots tables[WEIGHTS];
+static char table_texts[WEIGHTS][12 << 10];
+
 /* ---- bodies ---- */
 
 static void fill(struct wt_buf *out, uint64_t from, size_t n)
@@ -121,6 +129,14 @@ static enum proxy_side side_of(const struct world *w, const struct era *e, unsig
     return e->slots->to[slot] ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
 }
 
+static uint64_t refused_by_old(const struct world *w)
+{
+    const struct proxy_backend *b = wt_map_get(&w->rig.config->by_name, WT_STR("default/old"));
+    struct proxy_backend_stats s;
+    proxy_stats_sum(b->stats, &s);
+    return s.cx_connect_fail;
+}
+
 static bool belongs(const struct world *w, const struct request *q, enum proxy_side side,
                     int64_t now_ns)
 {
@@ -137,6 +153,9 @@ static bool belongs(const struct world *w, const struct request *q, enum proxy_s
         if (side == PROXY_SIDE_NEW && judged && w->verdict_ns < q->sent_ns)
             continue;
         if (side_of(w, e, q->user) == side)
+            return true;
+        /* Where nothing of the old side could be reached, the new one is asked. */
+        if (side == PROXY_SIDE_NEW && e->slots != &tables[0] && refused_by_old(w) > q->old_refused)
             return true;
     }
     return false;
@@ -226,6 +245,7 @@ static bool break_answer(struct origin *o, struct mini *m, struct answer *a, boo
                          enum fault fault)
 {
     struct wt_rng *rng = &o->w->rng;
+    if (getenv("DBG")) printf("fault %d chunked %d uc %d close %d\n", fault, a->chunked, a->until_close, a->close);
     size_t whole = a->head.len + (no_body ? 0 : a->body.len);
     switch (fault) {
     case RESET_AT_ONCE:
@@ -264,7 +284,7 @@ static bool break_answer(struct origin *o, struct mini *m, struct answer *a, boo
         return false;
     case EXTRA:
         /* In one piece, or nobody could tell it from the next answer. */
-        if (!a->chunked && whole < 400 && !no_body) {
+        if (!a->chunked && !a->until_close && whole < 400 && !no_body) {
             wt_buf_add_str(&a->head, wt_buf_str(&a->body));
             wt_buf_printf(&a->head, "HTTP/1.1 200 OK\r\nX-Echo: 9999\r\nContent-Length: 0\r\n\r\n");
             mini_write(m, a->head.ptr, a->head.len);
@@ -295,6 +315,7 @@ static bool serve_one(struct origin *o, struct mini *m)
     saw(w, id, o->side);
     if (strncmp(m->head, methods[method], strlen(methods[method])))
         wrong(w, id, "the method changed");
+    if (getenv("DBG")) printf("%ld origin %d saw %u\n", (long)io_now_ms(), o->side, id);
     enum fault fault = w->calm || chance(&w->rng, 75) ? FAULTS : wt_rng_below(&w->rng, FAULTS);
     if (fault == EXTRA && w->seed % 2)
         fault = FAULTS;
@@ -423,6 +444,7 @@ static void check_answer(struct client *c, unsigned id, struct wt_str body)
     struct wt_buf want wt_autobuf = wt_buf_make(64 << 10);
     int status = mini_status(&c->m);
     if (!mini_field(c->m.head, "x-echo", value, sizeof value)) {
+    if (getenv("DBG")) printf("%ld id %u %s\n%s %.*s\n", (long)io_now_ms(), id, methods[w->requests[id].method], c->m.head, WT_ARG(body));
         if (status >= 400)
             w->n_errors++; /* the proxy's own */
         else
@@ -434,6 +456,7 @@ static void check_answer(struct client *c, unsigned id, struct wt_str body)
     answer_body(w, id, &want);
     if (w->requests[id].method != HEAD && !wt_str_eq(body, wt_buf_str(&want)))
         wrong(w, id, "the answer's body is wrong");
+    if (getenv("DBG")) printf("%ld id %u status %d body %zu want %zu\n%s\n", (long)io_now_ms(), id, status, body.len, want.len, c->m.head);
     if (c->m.trailer[0] && (strncmp(c->m.trailer, "X-Sum: ", 7) && strncmp(c->m.trailer, "x-sum: ", 7)))
         wrong(w, id, "the trailer is wrong");
     if (status == 503) {
@@ -465,6 +488,7 @@ static bool read_answer(struct client *c, unsigned id)
         r = mini_body(&c->m, true, w->requests[id].method == HEAD, &body);
     if (r == WT_ETIMEOUT || io_now_ms() - start_ms > 100000)
         wrong(w, id, "no end of it");
+    if (r < 0 && getenv("DBG")) printf("%ld id %u %s: %d\n", (long)io_now_ms(), id, methods[w->requests[id].method], r);
     if (r < 0) {
         w->n_errors++;
         return false;
@@ -528,6 +552,7 @@ static bool one_round(struct client *c)
     for (unsigned i = 0; i < n && c->next < c->end; i++) {
         size_t before = out.len;
         c->w->requests[c->next].sent_ns = io_now_ns();
+        c->w->requests[c->next].old_refused = refused_by_old(c->w);
         write_request(c, c->next++, &out, &pause);
         if (pause && before) { /* in a row nobody waits */
             pause = 0;
@@ -576,13 +601,6 @@ static void run_client(void *arg)
 }
 
 /* ---- the director: snapshots, verdicts, deaths ---- */
-
-static const double weights[] = {0, 1, 25, 50, 75, 100};
-enum { WEIGHTS = sizeof weights / sizeof weights[0], HALF = 3 };
-
-/* The tables as control makes them, once for all seeds, and as text for documents. */
-static struct model_slots tables[WEIGHTS];
-static char table_texts[WEIGHTS][12 << 10];
 
 static void make_tables(void)
 {
@@ -822,6 +840,7 @@ int main(int argc, char **argv)
     for (uint64_t seed = first; seed < first + n; seed++) {
         uint64_t trace = play(seed, w);
         bool failed = w->n_wrong > 0;
+    if (getenv("DBG")) printf("trace %llx\n", (unsigned long long)trace);
         right += w->n_right;
         errors += w->n_errors;
         total.swaps += w->n_swaps;

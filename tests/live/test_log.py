@@ -1,0 +1,140 @@
+"""What the proxy says of a request: the access log, and the fields that it writes for hosts."""
+
+import json
+import re
+import time
+
+from rig import Client, Site, answer, ask, take_body, wait_for
+
+
+def one(world, behave=None, **more):
+    origin = world.origin("one", **({"behave": behave} if behave else {}))
+    return world.proxy(Site().backend("one", origin).simple_route("one"), **more), origin
+
+
+# Envoy's default format, field by field.
+DEFAULT = re.compile(
+    r'^\[(?P<start>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\] "(?P<method>\S+) (?P<path>\S+) (?P<protocol>\S+)" (?P<code>\d+) '
+    r'(?P<flags>\S+) (?P<received>\d+) (?P<sent>\d+) (?P<duration>\d+) (?P<service>\d+|-) "(?P<forwarded>[^"]*)" '
+    r'"(?P<agent>(?:[^"\\]|\\.)*)" "(?P<id>[^"]*)" "(?P<authority>[^"]*)" "(?P<upstream>[^"]*)"$'
+)
+
+
+def text_entries(proxy, n):
+    lines = wait_for(lambda: (lambda l: l if len(l) >= n else None)(proxy.log_lines()), 5, f"{n} log lines")
+    entries = [DEFAULT.match(line) for line in lines]
+    assert all(entries), lines
+    return [e.groupdict() for e in entries]
+
+
+def test_the_default_text_format_is_envoys(world):
+    proxy, origin = one(world, log_format="text")
+    client = world.client(proxy)
+    response = client.ask("/a?b=c", fields=["User-Agent: test/1", "X-Request-ID: id-1"], method="POST", body=b"hello")
+    bad = world.client(proxy)
+    bad.send(b"GET / HTTP/1.1\r\n\r\n")
+    bad.response()
+    ask(proxy.port, "/nobody", "nobody.test")
+    served, refused, unrouted = text_entries(proxy, 3)
+    assert served["method"] == "POST" and served["path"] == "/a?b=c" and served["protocol"] == "HTTP/1.1"
+    assert (served["code"], served["flags"], served["received"]) == ("200", "-", "5")
+    assert served["sent"] == str(len(response.body))
+    assert served["agent"] == "test/1" and served["id"] == "id-1" and served["authority"] == "one.test"
+    assert served["upstream"] == f"127.0.0.1:{origin.port}" and served["forwarded"] == "127.0.0.1"
+    assert served["service"] != "-"
+    assert (refused["code"], refused["flags"], refused["upstream"]) == ("400", "DPE", "-")
+    assert (unrouted["code"], unrouted["flags"], unrouted["path"]) == ("404", "NR", "/nobody")
+
+
+def test_durations_are_milliseconds(world):
+    def behave(wire, request):
+        take_body(wire, request)
+        time.sleep(0.12)
+        wire.send(answer(200, b"x"))
+        return True
+
+    proxy, _ = one(world, behave)
+    ask(proxy.port, "/slow")
+    entry = proxy.wait_log(path="/slow")[0]
+    assert 115 <= entry["duration"] < 1000 and 115 <= entry["upstream_service_time"] < 1000
+
+
+def test_a_client_cannot_write_the_log(world):
+    """Quotes, backslashes and bytes over 0x7e are escaped; control bytes never get that far (CVE-2024-45808)."""
+    evil = b'a" 200 - 0 0 "x\\ \xff\t\xc3\xa9'
+    proxy, _ = one(world, log_format="text")
+    client = world.client(proxy)
+    client.send(b"GET /evil HTTP/1.1\r\nHost: one.test\r\nUser-Agent: " + evil + b"\r\n\r\n")
+    assert client.response().status == 200
+    (entry,) = text_entries(proxy, 1)
+    assert entry["agent"] == r'a\" 200 - 0 0 \"x\\ \xff\x09\xc3\xa9'
+    proxy, _ = one(world, log_format="json")
+    client = world.client(proxy)
+    client.send(b"GET /evil HTTP/1.1\r\nHost: one.test\r\nUser-Agent: a\"b\\c\xc3\xa9\r\n\r\n")
+    assert client.response().status == 200
+    assert proxy.wait_log(path="/evil")[0]["user_agent"] == 'a"b\\cé'
+
+
+def test_json_says_more(world):
+    proxy, origin = one(world)
+    client = world.client(proxy)
+    client.ask("/j", fields=["X-Request-ID: id-2"])
+    (entry,) = proxy.wait_log(client=client.address)
+    assert entry["request_id"] == "id-2" and entry["response_code"] == 200 and entry["response_flags"] is None
+    assert entry["upstream_host"] == f"127.0.0.1:{origin.port}" and entry["upstream_cluster"] == "default/one"
+    assert entry["route_name"] and entry["attempts"] == 1
+    assert entry["migration"] is entry["slot"] is entry["side"] is None
+
+
+def test_every_request_has_one_line(world):
+    proxy, _ = one(world, workers=2)
+    for c in range(8):
+        client = Client(proxy.port)
+        for i in range(50):
+            client.ask(f"/l/{c}/{i}")
+        client.close()
+    entries = proxy.wait_log(400)
+    assert len(entries) == 400 == len({e["path"] for e in entries})
+    assert proxy.metric("watari_access_log_lines_total") == 400
+    assert proxy.metric("envoy_http_downstream_rq_total") == 400
+    assert proxy.metric("envoy_cluster_upstream_rq_total") == 400
+
+
+# ---- fields for hosts ----
+
+
+def test_request_ids(world):
+    proxy, _ = one(world)
+    client = world.client(proxy)
+    kept = client.ask("/", fields=["X-Request-ID: mine"])
+    assert kept.seen("x-request-id") == ["mine"]
+    made = [client.ask("/").seen("x-request-id") for _ in range(5)]
+    assert all(len(m) == 1 for m in made) and len({m[0] for m in made}) == 5
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", made[0][0])
+    long = client.ask("/", fields=["X-Request-ID: " + "x" * 1000]).seen("x-request-id")
+    assert len(long) == 1 and len(long[0]) == 36, "one that is no id is replaced"
+
+
+def test_traceparent(world):
+    proxy, _ = one(world)
+    client = world.client(proxy)
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    response = client.ask("/", fields=[f"traceparent: 00-{trace}-b7ad6b7169203331-01", "tracestate: a=b"])
+    (value,) = response.seen("traceparent")
+    version, got, parent, flags = value.split("-")
+    assert (version, got, flags) == ("00", trace, "01") and parent != "b7ad6b7169203331"
+    assert response.seen("tracestate") == ["a=b"]
+    for bad in ("00-" + "0" * 32 + "-b7ad6b7169203331-01", "garbage", f"ff-{trace}-b7ad6b7169203331-01"):
+        response = client.ask("/", fields=[f"traceparent: {bad}", "tracestate: a=b"])
+        (value,) = response.seen("traceparent")
+        assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", value) and trace not in value
+        assert response.seen("tracestate") == [], "it belongs to the trace that was none"
+
+
+def test_forwarded_fields_are_ours(world):
+    proxy, _ = one(world)
+    client = world.client(proxy)
+    response = client.ask("/", fields=["X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: 5.6.7.8", "X-Forwarded-Port: 443"])
+    assert response.seen("x-forwarded-for") == ["127.0.0.1"]
+    assert response.seen("x-forwarded-proto") == ["http"] and response.seen("x-forwarded-host") == ["one.test"]
+    assert response.seen("x-forwarded-port") == [] and response.seen("host") == ["one.test"]
