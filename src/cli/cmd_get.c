@@ -69,7 +69,7 @@ static int read_named(struct get *g, json_t **out, struct wt_err *err)
         }
         json_array_append_new(items, doc);
     }
-    *out = json_pack("{s:s, s:s, s:o}", "apiVersion", "v1", "kind", "List", "items", items);
+    *out = json_pack("{s:o}", "items", items);
     return 0;
 }
 
@@ -87,7 +87,9 @@ static int show(struct get *g, const json_t *list, struct wt_err *err)
     json_t *items = cli_at(list, "items"), *doc;
     size_t i, n = json_array_size(items);
     if (!is_table(g) && !is_name(g) && !(g->ref.names.n == 1 && n == 1) && !g->watch) {
-        int r = cli_write_doc(list, g->output, &g->out);
+        json_t *whole = json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", items);
+        int r = cli_write_doc(whole, g->output, &g->out);
+        json_decref(whole);
         return r < 0 ? wt_fail(err, r, "the list is too large to print") : print(g, err);
     }
     if (is_table(g) && n == 0 && !g->watch) {

@@ -100,11 +100,11 @@ static json_t *make_table(const json_t *doc, const json_t *before)
                      bits);
 }
 
-/* Only what changes what a proxy does. */
+/* Only what changes what a proxy does or shows (users change together with the weight). */
 static json_t *migration_status(const json_t *doc, const json_t *before)
 {
     static const char *const names[] = {"phase", "epoch", "step",    "weight", "tableVersion",
-                                        "stuck", "held",  "verdict", NULL};
+                                        "stuck", "held",  "verdict", "users",  NULL};
     const json_t *status = json_object_get(doc, "status");
     json_t *out = json_object();
     pick(out, status, names);

@@ -17,6 +17,7 @@ struct control_store {
     uint64_t rv;
     char id[CONTROL_STORE_ID_TEXT];
     uint8_t site_key[CONTROL_SITE_KEY_BYTES];
+    bool site_key_given;
     struct control_change changes[CONTROL_CHANGES_KEPT]; /* a ring */
     uint64_t n_changes;                                  /* ever; the newest is at (n - 1) % KEPT */
     uint64_t forgotten_rv;                               /* changes up to this one are not known */
@@ -66,6 +67,8 @@ static int load(struct control_store *s, struct wt_err *err)
     wt_autofree char *id = control_db_kv_get(&s->db, "id");
     wt_autofree char *key = control_db_kv_get(&s->db, "siteKey");
     wt_autofree char *rv = control_db_kv_get(&s->db, "rv");
+    wt_autofree char *given = control_db_kv_get(&s->db, "siteKeyGiven");
+    s->site_key_given = given != NULL;
     if (rv && !wt_str_u64(wt_str_z(rv), &s->rv))
         return wt_fail(err, WT_EINVAL, "state store: resourceVersion \"%s\" is damaged", rv);
     if (!id)
@@ -119,6 +122,23 @@ const char *control_store_id(const struct control_store *s)
 const uint8_t *control_store_site_key(const struct control_store *s)
 {
     return s->site_key;
+}
+
+int control_store_give_site_key(struct control_store *s, const uint8_t *other, struct wt_err *err)
+{
+    char text[2 * CONTROL_SITE_KEY_BYTES + 1];
+    if (s->site_key_given)
+        return 0;
+    const uint8_t *key = other ? other : s->site_key;
+    wt_hex(key, sizeof(s->site_key), text);
+    const struct control_kv kv[] = {{"siteKey", text}, {"siteKeyGiven", "1"}};
+    int r = control_db_write(&s->db, NULL, 0, kv, 2, err);
+    if (r < 0)
+        return r;
+    if (other)
+        memcpy(s->site_key, other, sizeof(s->site_key));
+    s->site_key_given = true;
+    return 0;
 }
 
 uint64_t control_store_rv(const struct control_store *s)

@@ -29,6 +29,11 @@ void control_store_free(struct control_store *s);
 const char *
 control_store_id(const struct control_store *s); /* 32 hex digits, made with the store */
 const uint8_t *control_store_site_key(const struct control_store *s); /* signs identity cookies */
+/* The key leaves the house, and stays what it is from now on. Until then a site that has lost its
+ * store may give its own back (`other`, or NULL): with a new key every user's cookie would be void.
+ */
+int control_store_give_site_key(struct control_store *s, const uint8_t *other,
+                                struct wt_err *err) WT_NODISCARD;
 uint64_t control_store_rv(const struct control_store *s);
 bool control_store_broken(const struct control_store *s); /* an I/O error ended writing */
 

@@ -1,5 +1,6 @@
 #include "control/sync.h"
 
+#include "base/log.h"
 #include "base/text.h"
 #include "control/http.h"
 
@@ -13,8 +14,24 @@ static bool is_behind(const struct control_sync *s, const char *store, uint64_t 
            have != model_snapshot_version(control_publisher_snapshot(s->publisher));
 }
 
-static void send_answer(struct control_sync *s, const struct rpc_request *request,
-                        const char *store, uint64_t have, struct rpc_reply *reply)
+/* A proxy that served from a store that is lost brings the site's key back. */
+static bool settle_site_key(struct control_sync *s, const json_t *report)
+{
+    struct wt_err err = {0};
+    uint8_t key[CONTROL_SITE_KEY_BYTES];
+    const char *store = json_string_value(json_object_get(report, "store"));
+    const char *text = json_string_value(json_object_get(report, "siteKey"));
+    bool older = store && *store && strcmp(store, control_store_id(s->store)) != 0;
+    bool has = older && text && wt_unhex(wt_str_z(text), key, sizeof(key));
+    int r = control_store_give_site_key(s->store, has ? key : NULL, &err);
+    memset(key, 0, sizeof(key));
+    if (r < 0)
+        wt_log(WT_LOG_WARN, "the site's key is kept back: %s", err.msg);
+    return r == 0;
+}
+
+static void send_answer(struct control_sync *s, const char *store, uint64_t have, bool give_key,
+                        struct rpc_reply *reply)
 {
     const struct model_snapshot *snapshot = control_publisher_snapshot(s->publisher);
     json_t *delta = NULL;
@@ -35,7 +52,7 @@ static void send_answer(struct control_sync *s, const struct rpc_request *reques
                                "wantBitmaps", (int)several, "delta", delta);
     /* The key that signs users' cookies goes over the unix socket only, to those who may open it.
      */
-    if (answer && request->peer->sa.sa_family == AF_UNIX) {
+    if (answer && give_key) {
         char key[2 * CONTROL_SITE_KEY_BYTES + 1];
         wt_hex(control_store_site_key(s->store), CONTROL_SITE_KEY_BYTES, key);
         json_object_set_new(answer, "siteKey", json_string(key));
@@ -65,11 +82,12 @@ void control_sync_handle(struct control_sync *s, const struct rpc_request *reque
     snprintf(store, sizeof(store), "%s", given ? given : "");
     json_int_t have = json_integer_value(json_object_get(report, "have"));
     json_int_t wait = json_integer_value(json_object_get(report, "waitMs"));
+    bool give_key = request->peer->sa.sa_family == AF_UNIX && settle_site_key(s, report);
     json_decref(report);
     int64_t until = io_now_ms() + (wait < 0 ? 0 : wait > WAIT_MAX_MS ? WAIT_MAX_MS : wait);
     int r = 0;
     while (r == 0 && !is_behind(s, store, (uint64_t)have) && io_now_ms() < until)
         r = rpc_reply_wait(reply, s->published, until);
     if (r == 0)
-        send_answer(s, request, store, (uint64_t)have, reply);
+        send_answer(s, store, (uint64_t)have, give_key, reply);
 }

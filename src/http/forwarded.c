@@ -125,17 +125,15 @@ struct wt_str http_client_address(const struct http_head *h, unsigned trusted_ho
 void http_uuid_format(const uint8_t random[16], char out[HTTP_UUID_LEN + 1])
 {
     uint8_t b[16];
-    char hex[33];
     memcpy(b, random, sizeof b);
     b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    wt_hex(b, sizeof b, hex);
-    for (size_t i = 0, n = 0; i < 32; i++) {
-        if (i == 8 || i == 12 || i == 16 || i == 20)
-            out[n++] = '-';
-        out[n++] = hex[i];
-        out[n] = '\0';
-    }
+    wt_hex(b, 4, out);
+    wt_hex(b + 4, 2, out + 9);
+    wt_hex(b + 6, 2, out + 14);
+    wt_hex(b + 8, 2, out + 19);
+    wt_hex(b + 10, 6, out + 24);
+    out[8] = out[13] = out[18] = out[23] = '-';
 }
 
 static bool any(const uint8_t *p, size_t n)

@@ -46,11 +46,13 @@ static inline size_t skip_class(struct wt_str in, size_t pos, enum http_class cl
     return pos;
 }
 
-/* Eight bytes at a time while none of them is a control: the usual value has none. A tab stops it,
+/* Many bytes at a time while none of them is a control: the usual value has none. A tab stops it,
  * which costs a little, not correctness. */
 static inline size_t skip_value(struct wt_str in, size_t pos)
 {
     for (;;) {
+        while (pos + 16 <= in.len && !http_controls_wide(in.ptr + pos))
+            pos += 16;
         while (pos + 8 <= in.len && !http_controls(in.ptr + pos))
             pos += 8;
         size_t stop = pos + 8 < in.len ? pos + 8 : in.len;

@@ -140,7 +140,7 @@ static int64_t wait_time_ms(struct io_loop *loop)
 
 static void turn(struct io_loop *loop)
 {
-    struct io_ready ready[256];
+    struct io_ready ready[256] WT_UNSET;
     int n = loop->sys->poll_wait(loop->sys, loop->poll_fd, ready, 256, wait_time_ms(loop));
     loop->now_ns = loop->sys->mono_ns(loop->sys);
     loop->wall_ms = loop->sys->wall_ms(loop->sys);

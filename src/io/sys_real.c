@@ -136,7 +136,7 @@ static int real_poll_remove(struct io_sys *sys, int poll_fd, int fd)
 static int real_poll_wait(struct io_sys *sys, int poll_fd, struct io_ready *out, int n,
                           int64_t wait_ms)
 {
-    struct epoll_event events[256];
+    struct epoll_event events[256] WT_UNSET;
     int timeout = wait_ms < 0 ? -1 : wait_ms > 3600000 ? 3600000 : (int)wait_ms;
     int got = epoll_wait(poll_fd, events, n < 256 ? n : 256, timeout);
     if (got < 0)

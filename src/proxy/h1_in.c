@@ -394,7 +394,7 @@ static void give_buffers(struct exchange *x)
 static void serve(void *arg)
 {
     struct h1_in *c = arg;
-    struct exchange x;
+    struct exchange x WT_UNSET;
     unsigned served = 0;
     memset(&x, 0, offsetof(struct exchange, request));
     x.head = wt_buf_make(PROXY_BUFFER);

@@ -82,8 +82,13 @@ static int offer(const struct proxy_config *c, struct io_stream *s)
     return r;
 }
 
-static bool all_run(const struct proxy *p)
+/* Whether what is listened on is known for good: there is a snapshot (a proxy that has none yet
+ * knows of no listener, and says nothing), no config is being made (sockets may be ours already
+ * that no list knows yet), and all workers run it. */
+static bool settled(const struct proxy *p)
 {
+    if (p->publishing || (!p->options->fixed && !model_snapshot_store(p->snapshot).len))
+        return false;
     for (unsigned i = 0; i < p->shared.n_workers; i++)
         if (proxy_worker_version(&p->workers[i]) != p->config->version)
             return false;
@@ -122,8 +127,7 @@ static int follow(struct proxy *p, struct io_stream *s)
     int r = tell(p, s, false, &told);
     told = UINT64_MAX; /* only offered so far */
     while (r == 0) {
-        /* While a config is being made, sockets may be ours already that no list knows yet. */
-        if (told != p->config->version && !p->publishing && all_run(p))
+        if (told != p->config->version && settled(p))
             r = tell(p, s, true, &told);
         if (r < 0)
             break;

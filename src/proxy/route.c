@@ -667,7 +667,7 @@ static const struct candidate *match_host(const struct proxy_routes *r, uint32_t
 bool proxy_route_match(const struct proxy_routes *r, uint32_t socket,
                        const struct http_head *request, struct proxy_match *out)
 {
-    char bytes[HOST_BYTES_MAX];
+    char bytes[HOST_BYTES_MAX] WT_UNSET;
     if (socket >= r->n_sockets)
         return false;
     struct wt_str host = host_of(request->authority, bytes);

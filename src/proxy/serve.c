@@ -160,7 +160,7 @@ static void init(struct proxy_trip *t, const struct proxy_client *client, struct
 enum proxy_served proxy_serve(const struct proxy_client *client, struct proxy_inbound *in,
                               struct wt_arena *arena)
 {
-    struct proxy_trip t;
+    struct proxy_trip t WT_UNSET;
     init(&t, client, in, arena);
     proxy_count(&t.listener_stats->rq_total);
     proxy_count(&t.listener_stats->rq_active);
@@ -175,7 +175,7 @@ enum proxy_served proxy_serve(const struct proxy_client *client, struct proxy_in
 void proxy_serve_refused(const struct proxy_client *client, const struct http_head *head, unsigned status,
                          uint64_t bytes_sent)
 {
-    struct proxy_trip t;
+    struct proxy_trip t WT_UNSET;
     struct proxy_inbound in = {.request = head};
     init(&t, client, &in, NULL);
     proxy_count(&t.listener_stats->rq_total);

@@ -99,6 +99,16 @@ static void set_guard(struct proxy_migration *m, const struct model_migration_sp
     m->rolls_back = m->may_go_back && !m->old_retired && !(g && g->on_trip == MODEL_TRIP_PAUSE);
 }
 
+/* The old side is out of service once control says Retired, or the migration is complete. */
+static bool is_retired(const struct model_migration_status *s)
+{
+    for (uint32_t i = 0; i < s->n_conditions; i++)
+        if (wt_str_eq(s->conditions[i].type, WT_STR("Retired")) &&
+            s->conditions[i].status == MODEL_CONDITION_TRUE)
+            return true;
+    return s->phase == MODEL_PHASE_COMPLETED && s->weight >= 100;
+}
+
 static int set_status(struct proxy_migration *m, const struct model_migration_status *s,
                       struct wt_err *err)
 {
@@ -112,7 +122,7 @@ static int set_status(struct proxy_migration *m, const struct model_migration_st
     /* A completed one goes on for a route that still names the old side: its users have moved. */
     m->engaged = s->phase != MODEL_PHASE_UNSET &&
                  (s->phase != MODEL_PHASE_COMPLETED || s->weight > 0);
-    m->old_retired = s->phase == MODEL_PHASE_COMPLETED && s->weight >= 100;
+    m->old_retired = is_retired(s);
     if (s->table && s->table->bits.len)
         return model_slots_decode(m->slots, s->table->bits, &n, err);
     return model_slots_set_share(m->slots, m->weight, m->slot_key, err) < 0 ? WT_EINVAL : 0;

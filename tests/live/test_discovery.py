@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rig import HOST, Client, Site, answer, ask, echo, take_body, wait_for
+from rig import HOST, Site, Wire, answer, ask, echo, take_body, wait_for
 
 MEMBERS = "envoy_cluster_membership_total"
 HEALTHY = "envoy_cluster_membership_healthy"
@@ -168,8 +168,6 @@ def origin_on(world, address, port, name):
                 sock, _ = listener.accept()
             except OSError:
                 return
-            from rig import Wire
-
             with origin.lock:
                 origin.connections += 1
                 number = origin.connections
@@ -328,8 +326,8 @@ def test_with_all_hosts_out_any_is_tried(world):
     assert ask(proxy.port).status == 200
 
 
-def test_a_dead_side_is_left_by_its_checks(world):
-    """With Shared state the slots of a dead new side go to the old one before any request has failed."""
+def test_a_side_is_dead_when_checks_and_traffic_say_so(world):
+    """With Shared state the slots of a dead new side go to the old one; a broken check alone moves nobody."""
     old, new = Checked(world, "old"), Checked(world, "new")
     active = {"type": "HTTP", "http": {"path": "/healthz"}, "interval": "100ms", "timeout": "100ms", "unhealthyThreshold": 1}
     site = Site().backend("old", old.origin).backend("new", new.origin).simple_route("one", "old")
@@ -338,8 +336,11 @@ def test_a_dead_side_is_left_by_its_checks(world):
     proxy = world.proxy(site)
     assert used(proxy, 40) == {"old", "new"}
     new.ok = False
-    wait_for(lambda: proxy.metric(HEALTHY, '"default/new"') == 0, 5, "the side to be seen dead")
+    wait_for(lambda: proxy.metric(HEALTHY, '"default/new"') == 0, 5, "the checks to fail")
+    assert used(proxy, 40) == {"old", "new"}, "it answers its users"
+    new.origin.close()
+    assert used(proxy, 60) == {"old"}
+    assert proxy.metric("watari_requests_lost_total") == 0
+    tried = proxy.metric("envoy_cluster_upstream_rq_total", '"default/new"')
     assert used(proxy, 40) == {"old"}
-    new.ok = True
-    wait_for(lambda: proxy.metric(HEALTHY, '"default/new"') == 1, 5, "the side to be seen alive")
-    assert used(proxy, 40) == {"old", "new"}, "its users come back: nothing was decided against it"
+    assert proxy.metric("envoy_cluster_upstream_rq_total", '"default/new"') == tried, "nobody is sent there any more"

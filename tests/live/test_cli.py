@@ -1,0 +1,491 @@
+"""The commands that look and change, against a real `watari control`; and one migration from end to end against `watari up`."""
+
+import http.client
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+
+import pytest
+
+import rig
+
+SITE = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web}
+spec:
+  gatewayClassName: watari
+  addresses: [{type: IPAddress, value: 127.0.0.1}]
+  listeners: [{name: http, port: %(port)d, protocol: HTTP}]
+---
+apiVersion: watari.dev/v1alpha1
+kind: Backend
+metadata: {name: old, labels: {side: old}}
+spec: {endpoints: [{address: 127.0.0.1, port: %(old)d}]}
+---
+apiVersion: watari.dev/v1alpha1
+kind: Backend
+metadata: {name: new, labels: {side: new}}
+spec: {endpoints: [{address: 127.0.0.1, port: %(new)d}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{name: web}]
+  hostnames: [shop.example]
+  rules: [{backendRefs: [{group: watari.dev, kind: Backend, name: old}]}]
+"""
+MIGRATION = """\
+apiVersion: watari.dev/v1alpha1
+kind: Migration
+metadata: {name: shop}
+spec:
+  routeRefs: [{kind: HTTPRoute, name: shop}]
+  from: {name: old}
+  to: {name: new}
+  state: Shared
+  steps:
+  - pause: {}
+  - setWeight: 25
+  - pause: {}
+  - setWeight: 100
+"""
+BACKEND = """\
+apiVersion: watari.dev/v1alpha1
+kind: Backend
+metadata: {name: %s}
+spec: {endpoints: [{address: 127.0.0.1, port: %d}]}
+"""
+ALL = SITE % {"port": 18080, "old": 18081, "new": 18082} + "---\n" + MIGRATION
+
+
+class Cli:
+    """Runs commands against one state directory; keeps the server that owns it."""
+
+    def __init__(self, binary, directory):
+        self.binary = binary
+        self.directory = directory
+        self.state = directory / "s"
+        self.server = None
+        self.env = {**os.environ, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TERM": "xterm"}
+        self.env.pop("NO_COLOR", None)
+
+    def argv(self, *words):
+        return [self.binary, *words, "--state-dir", str(self.state)]
+
+    def start(self, *words):
+        self.log = open(self.directory / "server.log", "ab")
+        self.server = subprocess.Popen(self.argv(*words), stdout=self.log, stderr=self.log)
+        rig.wait_for(lambda: (self.state / "api.sock").exists() and self("get", "be").returncode == 0, 20,
+                     "the API to answer")
+
+    def stop(self):
+        if self.server:
+            self.server.terminate()
+            code = self.server.wait(40)
+            self.server = None
+            self.log.close()
+            text = (self.directory / "server.log").read_text(errors="replace")
+            assert code == 0, (code, text[-4000:])
+            assert "Sanitizer" not in text and "runtime error" not in text, text[-4000:]
+
+    def __call__(self, *words, stdin=None):
+        done = subprocess.run(self.argv(*words), input=stdin, capture_output=True, text=True, timeout=60, env=self.env)
+        assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
+        return done
+
+    def ok(self, *words, stdin=None):
+        done = self(*words, stdin=stdin)
+        assert done.returncode == 0, (words, done)
+        return done.stdout
+
+    def fails(self, code, *words, stdin=None):
+        done = self(*words, stdin=stdin)
+        assert done.returncode == code, (words, done)
+        assert done.stderr.strip(), words
+        return done.stderr
+
+    def json(self, *words):
+        return json.loads(self.ok("get", *words, "-o", "json"))
+
+    def file(self, text, name="f.yaml"):
+        path = self.directory / name
+        path.write_text(text)
+        return str(path)
+
+    def watching(self, *words):
+        return Watching(subprocess.Popen(self.argv(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env))
+
+
+class Watching:
+    """A command that goes on: its lines as they come."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def line(self, seconds=10):
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        assert ready, "no line came"
+        return self.process.stdout.readline().rstrip("\n")
+
+    def until(self, part):
+        for _ in range(100):
+            line = self.line()
+            if part in line:
+                return line
+        raise AssertionError(f"{part!r} did not come")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(10)
+        self.process.stdout.close()
+        errors = self.process.stderr.read()
+        self.process.stderr.close()
+        assert "Sanitizer" not in errors, errors
+
+
+@pytest.fixture
+def cli(binary, tmp_path):
+    c = Cli(binary, tmp_path)
+    c.start("control")
+    yield c
+    c.stop()
+
+
+@pytest.fixture
+def alone(binary, tmp_path):
+    """Without a server."""
+    return Cli(binary, tmp_path)
+
+
+# ---- without a server ----
+
+COMMANDS = ["up", "control", "proxy", "get", "describe", "events", "plan", "validate", "explain", "apply", "delete", "migrate"]
+
+
+def test_help_of_everything(alone):
+    text = subprocess.run([alone.binary, "help"], capture_output=True, text=True, timeout=20).stdout
+    assert [h for h in text.splitlines() if h in ("Run", "Look", "Change")] == ["Run", "Look", "Change"]
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} ", text, re.M), name
+        done = subprocess.run([alone.binary, name, "--help"], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0 and done.stdout.startswith(f"usage: watari {name}"), done
+        assert "--help" in done.stdout
+
+
+@pytest.mark.parametrize("words, part", [
+    (["gte", "be"], "did you mean \"get\""),
+    (["get"], "name a kind"),
+    (["get", "migraton"], "did you mean Migration"),
+    (["get", "zzzzzzzz"], "there are HTTPRoute"),
+    (["get", "be", "-o", "xml"], "-o is wide, yaml, json or name"),
+    (["get", "be", "--ouput", "yaml"], "did you mean --output"),
+    (["get", "be", "old", "-A"], "leave -A out"),
+    (["get", "be/old", "new"], "not both"),
+    (["get", "be/"], "KIND/NAME"),
+    (["apply"], "with -f"),
+    (["apply", "-f", "/nowhere"], "No such file"),
+    (["apply", "-f", "x", "--dry-run=perhaps"], "--dry-run is"),
+    (["delete", "be"], "name what to delete"),
+    (["delete"], "name a kind"),
+    (["describe", "be"], "watari get backends"),
+    (["events", "mig/shop"], "--for mig/shop"),
+    (["events", "--for", "mig"], "KIND/NAME"),
+    (["plan"], "with -f"),
+    (["plan", "-f", "x", "--users", "many"], "--users takes a number"),
+    (["migrate"], "name a verb"),
+    (["migrate", "promot", "shop"], "did you mean promote"),
+    (["migrate", "promote"], "watari migrate promote NAME"),
+    (["migrate", "set-weight", "shop"], "set-weight N NAME"),
+    (["migrate", "set-weight", "101", "shop"], "from 0 to 100"),
+    (["migrate", "set-weight", "nan", "shop"], "from 0 to 100"),
+    (["migrate", "pause", "shop", "--full"], "belongs to promote"),
+    (["migrate", "pause", "shop", "--wait", "soon"], "--wait takes a duration"),
+])
+def test_wrong_usage_is_one_sentence(alone, words, part):
+    done = subprocess.run([alone.binary, *words], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2 and part in done.stderr, done
+    assert done.stdout == "" and len(done.stderr.strip().splitlines()) == 1, done
+
+
+@pytest.mark.parametrize("words", [["get", "be"], ["describe", "be", "old"], ["events"], ["delete", "be", "old"],
+                                   ["migrate", "status", "shop"], ["migrate", "pause", "shop"], ["get", "be", "-w"]])
+def test_no_server(alone, words):
+    sentence = alone.fails(1, *words)
+    assert "nothing answers at" in sentence and "`watari up`" in sentence
+
+
+def test_no_server_for_files(alone):
+    path = alone.file(ALL)
+    assert "nothing answers" in alone.fails(1, "apply", "-f", path)
+    assert "--offline" in alone.fails(1, "plan", "-f", path)
+    text = alone.ok("plan", "--offline", "-f", path, "--users", "1000")
+    assert "setWeight 25 %" in text and "16384 slots, about 250 users" in text and "assumed: 10 requests" in text
+    assert alone.ok("apply", "-f", path, "--dry-run=client").count("checked") == 5
+
+
+# ---- objects ----
+
+
+def test_apply_says_what_it_did(cli):
+    path = cli.file(ALL)
+    trial = cli.ok("apply", "-f", path, "--dry-run")
+    assert "migration.watari.dev/shop created (server dry run)" in trial
+    assert cli.json("be")["items"] == []
+    assert cli.ok("apply", "-f", path).splitlines() == [
+        "gateway.gateway.networking.k8s.io/web created", "backend.watari.dev/old created", "backend.watari.dev/new created",
+        "httproute.gateway.networking.k8s.io/shop created", "migration.watari.dev/shop created"]
+    assert all(line.endswith(" unchanged") for line in cli.ok("apply", "-f", path).splitlines())
+    before = cli.json("be", "old")["metadata"]
+    assert cli.ok("apply", "-f", "-", stdin=BACKEND % ("old", 99)) == "backend.watari.dev/old configured\n"
+    after = cli.json("be", "old")
+    assert after["spec"]["endpoints"][0]["port"] == 99 and after["metadata"]["uid"] == before["uid"]
+    assert after["metadata"]["generation"] == before["generation"] + 1
+    assert "labels" not in after["metadata"]
+
+
+def test_apply_takes_what_get_gives(cli):
+    cli.ok("apply", "-f", cli.file(ALL))
+    rig.wait_for(lambda: "status" in cli.json("mig", "shop"), what="a status")
+    for form in ("yaml", "json"):
+        for kind in ("mig", "be", "gw", "hr"):
+            text = cli.ok("get", kind, "-o", form)
+            path = cli.file(text, f"{kind}.{form}")
+            assert all(line.endswith(" unchanged") for line in cli.ok("apply", "-f", path).splitlines()), text
+
+
+def test_apply_wrong_input_changes_nothing(cli):
+    good = BACKEND % ("good", 80)
+    sentence = cli.fails(2, "apply", "-f", cli.file(good + "---\n" + BACKEND % ("bad", 99999)))
+    assert "f.yaml: line 8" in sentence and "port" in sentence
+    assert cli.json("be")["items"] == []
+    # Well-formed alone, and refused by the server because of what is there: nothing of the file is written.
+    cli.ok("apply", "-f", cli.file(ALL))
+    moved = ALL.replace("to: {name: new}", "to: {name: good}")
+    sentence = cli.fails(2, "apply", "-f", cli.file(good + "---\n" + moved))
+    assert "nothing was changed" in sentence
+    assert cli("get", "be", "good").returncode == 1
+
+
+def test_namespaces(cli):
+    cli.ok("apply", "-n", "two", "-f", cli.file(BACKEND % ("b", 80)))
+    cli.ok("apply", "-f", cli.file(BACKEND % ("b", 81)))
+    assert cli.json("be", "b", "-n", "two")["spec"]["endpoints"][0]["port"] == 80
+    assert len(cli.json("be")["items"]) == 1 and len(cli.json("be", "-A")["items"]) == 2
+    rows = cli.ok("get", "be", "-A").splitlines()
+    assert rows[0].split() == ["NAMESPACE", "NAME", "HOSTS", "HEALTHY", "AGE"] and rows[2].startswith("two ")
+    text = (BACKEND % ("b", 80)).replace("{name: b}", "{name: b, namespace: three}")
+    assert "-n says two" in cli.fails(2, "apply", "-n", "two", "-f", cli.file(text))
+    cli.ok("delete", "be", "b", "-n", "two")
+    assert len(cli.json("be", "-A")["items"]) == 1
+
+
+def test_get_forms(cli):
+    cli.ok("apply", "-f", cli.file(ALL))
+    rows = [r.split() for r in cli.ok("get", "backends").splitlines()]
+    assert rows[0] == ["NAME", "HOSTS", "HEALTHY", "AGE"]
+    assert [r[0] for r in rows[1:]] == ["new", "old"] and rows[2][1] == "127.0.0.1:18081"
+    assert cli.ok("get", "gateway").splitlines()[1].split()[:3] == ["web", "127.0.0.1", "18080"]
+    assert cli.ok("get", "hr").splitlines()[1].split()[:2] == ["shop", "shop.example"]
+    assert cli.ok("get", "mig").splitlines()[0].split() == ["NAME", "PHASE", "STEP", "WEIGHT", "AGE", "MESSAGE"]
+    assert "FROM" in cli.ok("get", "mig", "-o", "wide").splitlines()[0]
+    assert cli.ok("get", "be", "-o", "name") == "backend.watari.dev/new\nbackend.watari.dev/old\n"
+    assert cli.ok("get", "be/old", "-o", "name") == "backend.watari.dev/old\n"
+    assert [d["metadata"]["name"] for d in cli.json("be", "old", "new")["items"]] == ["old", "new"]
+    assert cli.ok("get", "be", "-l", "side=new", "-o", "name") == "backend.watari.dev/new\n"
+    assert "not found in namespace default" in cli.fails(1, "get", "be", "nope")
+    assert "labelSelector" in cli.fails(2, "get", "be", "-l", "!side")
+    assert "no name of an object" in cli.fails(2, "get", "be", "../old")
+    assert "\033" not in cli.ok("get", "be")
+
+
+def test_get_watches(cli):
+    cli.ok("apply", "-f", cli.file(BACKEND % ("a", 80)))
+    w = cli.watching("get", "be", "-w")
+    try:
+        assert w.line().startswith("NAME")
+        assert w.line().startswith("a ")
+        cli.ok("apply", "-f", cli.file(BACKEND % ("b", 81)))
+        assert "127.0.0.1:81" in w.line()
+        cli.ok("apply", "-f", cli.file(BACKEND % ("b", 82)))
+        assert "127.0.0.1:82" in w.line()
+    finally:
+        w.close()
+    w = cli.watching("get", "be", "b", "-w", "-o", "json")
+    try:
+        w.until('"port": 82')
+        cli.ok("apply", "-f", cli.file(BACKEND % ("a", 83)))
+        cli.ok("apply", "-f", cli.file(BACKEND % ("b", 84)))
+        while "port" not in (line := w.line()):
+            pass
+        assert '"port": 84' in line
+    finally:
+        w.close()
+
+
+def test_delete(cli):
+    cli.ok("apply", "-f", cli.file(ALL))
+    assert cli.ok("delete", "be/new", "--dry-run") == 'backend.watari.dev "new" deleted (server dry run)\n'
+    assert cli.ok("delete", "mig", "shop") == 'migration.watari.dev "shop" deleted\n'
+    assert cli.ok("delete", "be", "new", "old").count("deleted") == 2
+    assert "not found" in cli.fails(1, "delete", "be", "old")
+    assert cli.ok("delete", "be", "old", "--ignore-not-found") == ""
+    cli.fails(1, "delete", "-f", cli.file(ALL))
+    assert cli.json("gw")["items"] == [] and cli.json("hr")["items"] == []
+
+
+def test_describe_and_events(cli):
+    cli.ok("apply", "-f", cli.file(ALL))
+    rig.wait_for(lambda: "Paused" in cli.ok("get", "mig"), what="the migration to pause")
+    text = cli.ok("describe", "mig/shop")
+    assert re.search(r"^Name: +shop$", text, re.M) and "\nSpec:\n  routeRefs:\n" in text and "\nStatus:\n" in text
+    assert "alpha: 0.001\n" in text
+    assert "▶  1  pause until promoted" in text and text.index("Events:") > text.index("Status:")
+    assert "Started" in text.split("Events:")[1]
+    events = cli.ok("events", "--for", "mig/shop")
+    assert events.splitlines()[0].split()[:4] == ["LAST", "SEEN", "TYPE", "REASON"] and "migration/shop" in events
+    assert "No events" in cli("events", "--for", "mig/other").stderr
+    w = cli.watching("events", "-w", "--for", "mig/shop")
+    try:
+        w.until("Started")
+        cli.ok("migrate", "pause", "shop")
+        assert "pause" in w.until("RequestDone")
+    finally:
+        w.close()
+
+
+# ---- plan ----
+
+
+def test_plan_changes_nothing(cli):
+    cli.ok("apply", "-f", cli.file(ALL))
+    changed = ALL.replace("setWeight: 25", "setWeight: 50").replace("port: 18082", "port: 1") + "---\n" + BACKEND % ("third", 80)
+    rig.wait_for(lambda: "Paused" in cli.ok("get", "mig"), what="the migration to pause")
+    before = [cli.json(k) for k in ("be", "mig")]
+    text = cli.ok("plan", "-f", cli.file(changed), "--users", "1000", "--requests-per-second", "100")
+    assert [cli.json(k) for k in ("be", "mig")] == before
+    assert "~ spec.steps[1].setWeight: 25 -> 50" in text and "backend.watari.dev/third is new" in text
+    assert "backend.watari.dev/old is unchanged" in text and "32768 slots, about 500 users" in text
+    assert re.search(r"setWeight 50 % +32768 slots.*until promoted +[0-9.]+ % of answers bad, in 10m", text)
+    assert text.rstrip().endswith("Plan: 1 new, 2 changed, 3 unchanged.")
+    slow = cli.ok("plan", "-f", cli.file(changed), "--requests-per-second", "0.001")
+    assert "too few requests" in slow
+    moved = ALL.replace("to: {name: new}", "to: {name: third}")
+    assert "spec.to" in cli.fails(2, "plan", "-f", cli.file(moved + "---\n" + BACKEND % ("third", 80)))
+
+
+# ---- migrate ----
+
+
+def test_migrate_answers(cli):
+    cli.ok("apply", "-f", cli.file(ALL))
+    rig.wait_for(lambda: "Paused" in cli.ok("get", "mig"), what="the migration to pause")
+    assert "pause: done; held at 0 % by a user (Paused, step 1/4, 0 %)" in cli.ok("migrate", "pause", "shop")
+    assert "resume: done" in cli.ok("migrate", "resume", "mig/shop")
+    assert "refused: it is not held" in cli.fails(1, "migrate", "resume", "shop")
+    # No proxy: no user may move.
+    assert "set-weight refused: waits for a proxy" in cli.fails(1, "migrate", "set-weight", "25", "shop")
+    assert "set-weight refused" in cli.fails(1, "migrate", "set-weight", "shop", "25%")
+    assert "undo refused" in cli.fails(1, "migrate", "undo", "shop")
+    assert "not all users are on the new side" in cli.fails(1, "migrate", "finish", "shop", "--apply")
+    assert "name: new" in cli.ok("migrate", "finish", "shop")
+    assert "not found" in cli.fails(1, "migrate", "pause", "nope")
+    assert "asked" in cli.ok("migrate", "pause", "shop", "--wait", "0")
+    assert "request" not in cli.json("mig", "shop")["spec"]
+
+
+def test_migrate_at_the_same_time(cli):
+    """Each of several people gets the answer to the own question, or a sentence that says to try again."""
+    cli.ok("apply", "-f", cli.file(ALL))
+    rig.wait_for(lambda: "Paused" in cli.ok("get", "mig"), what="the migration to pause")
+    running = [subprocess.Popen(cli.argv("migrate", "pause", "shop"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+               for _ in range(5)]
+    results = [(p.communicate(timeout=60), p.returncode) for p in running]
+    assert any(code == 0 for _, code in results), results
+    for (out, err), code in results:
+        assert (code == 0 and "pause: done" in out) or (code == 1 and ("run it again" in err or "has not answered" in err)), \
+            results
+
+
+def test_status_redraws_on_a_terminal(cli):
+    cli.ok("apply", "-f", cli.file(ALL))
+    rig.wait_for(lambda: "Paused" in cli.ok("get", "mig"), what="the migration to pause")
+    plain = cli.ok("migrate", "status", "shop")
+    assert "\033" not in plain and "▶  1  pause until promoted" in plain and "0 % asked" in plain
+    main, child = pty.openpty()
+    process = subprocess.Popen(cli.argv("migrate", "status", "shop", "-w"), stdout=child, stderr=child, env=cli.env)
+    os.close(child)
+    seen = b""
+    try:
+        end = time.monotonic() + 20
+        while b"held at 0 %" not in seen and time.monotonic() < end:
+            if select.select([main], [], [], 0.2)[0]:
+                seen += os.read(main, 65536)
+            if b"pause until promoted" in seen and b"held" not in seen:
+                cli("migrate", "pause", "shop")
+        assert b"held at 0 %" in seen and re.search(rb"\033\[\d+A\r\033\[J", seen), seen
+    finally:
+        process.kill()
+        process.wait(10)
+        os.close(main)
+
+
+# ---- all of it ----
+
+
+def test_a_migration_from_end_to_end(binary, tmp_path, world):
+    old, new = world.origin("old"), world.origin("new")
+    port = rig.free_port()
+    c = Cli(binary, tmp_path)
+    site = c.file(SITE % {"port": port, "old": old.port, "new": new.port}, "site.yaml")
+    c.start("up", "-f", site, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "1", "--no-users")
+    try:
+        rig.wait_for(lambda: answers(port), 20, "the proxy to serve")
+        c.ok("apply", "-f", c.file(MIGRATION))
+        rig.wait_for(lambda: "Paused" in c.ok("get", "mig"), 20, "the migration to pause")
+        rig.wait_for(lambda: "of 1 run this step" in c.ok("migrate", "status", "shop"), 20, "the proxy to report")
+        assert "promote: done" in c.ok("migrate", "promote", "shop")
+        rig.wait_for(lambda: "25 %" in c.ok("get", "mig"), 20, "25 %")
+        seen = {origin_of(port) for _ in range(120)}
+        assert seen == {"old", "new"}
+        status = c.ok("migrate", "status", "shop")
+        assert "25 % asked" in status and "16384 of 65536 slots moved" in status
+        assert "promote: done" in c.ok("migrate", "promote", "shop", "--full")
+        rig.wait_for(lambda: {origin_of(port) for _ in range(10)} == {"new"}, 20, "all users on the new side")
+        rig.wait_for(lambda: "Retiring" in c.ok("get", "mig"), 20, "the end of the steps")
+        done = c("migrate", "finish", "shop")
+        assert done.returncode == 0 and "name: new" in done.stdout and "--apply shop" in done.stderr
+        done = c("migrate", "finish", "shop", "--apply")
+        assert done.returncode == 0 and "httproute.gateway.networking.k8s.io/shop configured" in done.stdout, done
+        assert "comes from a file" in done.stderr
+        rig.wait_for(lambda: "Completed" in c.ok("get", "mig"), 20, "the migration to complete")
+        assert c.json("hr", "shop")["spec"]["rules"][0]["backendRefs"][0]["name"] == "new"
+        assert "Completed" in c.ok("migrate", "status", "shop", "-w")
+        assert c.ok("delete", "mig", "shop") == 'migration.watari.dev "shop" deleted\n'
+        assert {origin_of(port) for _ in range(10)} == {"new"}
+    finally:
+        c.stop()
+
+
+def origin_of(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/", headers={"Host": "shop.example"})
+        response = connection.getresponse()
+        body = response.read()
+        assert response.status == 200, (response.status, body)
+        return json.loads(body)["origin"]
+    finally:
+        connection.close()
+
+
+def answers(port):
+    try:
+        return origin_of(port)
+    except (OSError, AssertionError):
+        return None
