@@ -26,6 +26,7 @@ struct origin_listener {
     enum origin_what what;
     int fd;
     uint64_t requests;
+    int64_t last_wall_ms; /* of the last request's arrival */
 };
 
 struct origin_conn {
@@ -152,6 +153,13 @@ static uint32_t heads_count(struct origin_conn *conn, const char *data, size_t l
     return heads_count_slowly(conn, data, len);
 }
 
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / TOOL_NS_PER_MS;
+}
+
 static void conn_read(struct origin *origin, struct origin_conn *conn)
 {
     uint32_t owed_before = conn->owed;
@@ -174,6 +182,7 @@ static void conn_read(struct origin *origin, struct origin_conn *conn)
     if (conn->owed == owed_before)
         return;
     conn->listener->requests += conn->owed - owed_before;
+    conn->listener->last_wall_ms = wall_ms();
     if (origin->delay_ns == 0)
         conn_send(origin, conn);
     else if (!conn->waiting)
@@ -278,6 +287,9 @@ static void requests_print(const struct origin *origin)
     printf("{\"requests\": [");
     for (size_t i = 0; i < origin->listener_count; i++)
         printf("%s%llu", i ? ", " : "", (unsigned long long)origin->listeners[i].requests);
+    printf("], \"last_ms\": [");
+    for (size_t i = 0; i < origin->listener_count; i++)
+        printf("%s%lld", i ? ", " : "", (long long)origin->listeners[i].last_wall_ms);
     printf("]}\n");
 }
 

@@ -1,6 +1,7 @@
 """The proxies that are compared: how each is found, started on its core, and ended."""
 
 import glob
+import json
 import os
 import shutil
 import signal
@@ -20,13 +21,13 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def answers(port, host="bench.test", path="/bench"):
-    """Whether one request is answered 200."""
+def answers(port, host="bench.test", path="/bench", status=200):
+    """Whether one request is answered so."""
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as sock:
             sock.sendall(request.encode())
-            return sock.recv(4096).startswith(b"HTTP/1.1 200")
+            return sock.recv(4096).startswith(f"HTTP/1.1 {status}".encode())
     except OSError:
         return False
 
@@ -36,6 +37,7 @@ class Peer:
 
     name = ""
     config = None  # file in peers/
+    ready_s = READY_S
     files_each = 1  # descriptors for an idle client connection
 
     def __init__(self, bench):
@@ -86,7 +88,7 @@ class Peer:
         return answers(self.port)
 
     def wait_ready(self):
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + self.ready_s
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise BenchError(f"{self.name} ended with code {self.process.returncode}: "
@@ -95,7 +97,7 @@ class Peer:
                 return
             time.sleep(0.05)
         self.stop()
-        raise BenchError(f"{self.name} answered no request within {READY_S} s: "
+        raise BenchError(f"{self.name} answered no request within {self.ready_s} s: "
                          f"{self.last_words()}")
 
     def last_words(self):
@@ -244,19 +246,20 @@ class Origin:
     name = "direct"
     log = None
 
-    def __init__(self, bench):
+    def __init__(self, bench, status=200):
         self.ports = [free_port(), free_port()]
         self.port = self.ports[0]
         self.bench = bench
         self.process = None
-        command = [bench.tool("bench-origin")]
+        self.said = None  # its counters, once it has ended
+        command = [bench.tool("bench-origin"), "--status", str(status)]
         for port in self.ports:
             command += ["--listen", f"127.0.0.1:{port}"]
-        self.child = subprocess.Popen(command, stdout=subprocess.DEVNULL,
+        self.child = subprocess.Popen(command, stdout=subprocess.PIPE,
                                       preexec_fn=lambda: child_setup(bench.load_cpu))
         bench.started.append(self)
         deadline = time.monotonic() + READY_S
-        while not answers(self.port):
+        while not answers(self.port, status=status):
             if self.child.poll() is not None or time.monotonic() > deadline:
                 raise BenchError("the origin does not answer")
             time.sleep(0.02)
@@ -264,7 +267,9 @@ class Origin:
     def stop(self):
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
-            self.child.wait(5)
+            self.said = json.loads(self.child.communicate(timeout=5)[0])
+        if self in self.bench.started:
+            self.bench.started.remove(self)
 
 
 ALL = [Forwarder, HAProxy, Nginx, Envoy, Watari]

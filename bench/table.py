@@ -76,3 +76,33 @@ def routes(result):
              ratio(r["process_us"], r["base_us"]), r["errors"]] for name, r in result.items()]
     return aligned(["routes of watari", "requests/s", "process us", "spread", "/10 routes",
                     "errors"], rows)
+
+
+def worst_rows(runs, names):
+    """A row for each figure: the median of the runs and the worst."""
+    rows = []
+    for text, key in names:
+        values = sorted(r[key] for r in runs)
+        rows.append([text, f"{values[len(values) // 2]:.1f}", f"{values[-1]:.1f}"])
+    return rows
+
+
+def swap(result):
+    if not result["runs"]:
+        return "  swap: not measured (the notes say why)"
+    return aligned([f"one of {result['routes']} routes changed, ms", "median", "worst"],
+                   worst_rows(result["runs"], [("to build the snapshot", "build_ms"),
+                                               ("until every worker ran it", "adopt_ms"),
+                                               ("from the file to the first answer",
+                                                "file_to_answer_ms")]))
+
+
+def verdict(result):
+    if not result["runs"]:
+        return "  verdict: not measured (the notes say why)"
+    return aligned(["the new side answers nothing but 500", "median", "worst"],
+                   worst_rows(result["runs"],
+                              [("ms from the first request to the verdict", "to_verdict_ms"),
+                               ("ms from the verdict to the last request there",
+                                "last_request_ms"),
+                               ("requests that it was sent", "sent_to_bad")]))

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct cli_option *by_name(const struct cli_option *options, unsigned n, struct wt_str name)
+static const struct cli_option *by_name(const struct cli_option *options, unsigned n,
+                                        struct wt_str name)
 {
     for (unsigned i = 0; i < n; i++)
         if (wt_str_eq(wt_str_z(options[i].name), name))
@@ -26,13 +27,15 @@ static const struct cli_option *by_letter(const struct cli_option *options, unsi
     return NULL;
 }
 
-static int unknown(const struct cli_option *options, unsigned n, struct wt_str name, struct wt_err *err)
+static int unknown(const struct cli_option *options, unsigned n, struct wt_str name,
+                   struct wt_err *err)
 {
     for (unsigned i = 0; i < n; i++)
         if (wt_str_distance(wt_str_z(options[i].name), name, 3) < 3)
-            return wt_fail(err, WT_EINVAL, "unknown option --%.*s; did you mean --%s?", WT_ARG(name),
-                           options[i].name);
-    return wt_fail(err, WT_EINVAL, "unknown option %s%.*s", name.len > 1 ? "--" : "-", WT_ARG(name));
+            return wt_fail(err, WT_EINVAL, "unknown option --%.*s; did you mean --%s?",
+                           WT_ARG(name), options[i].name);
+    return wt_fail(err, WT_EINVAL, "unknown option %s%.*s", name.len > 1 ? "--" : "-",
+                   WT_ARG(name));
 }
 
 static int store_number(const struct cli_option *o, const char *value, struct wt_err *err)
@@ -40,7 +43,8 @@ static int store_number(const struct cli_option *o, const char *value, struct wt
     char *end;
     double number = strtod(value, &end);
     if (!*value || *end || !isfinite(number) || number < 0)
-        return wt_fail(err, WT_EINVAL, "--%s takes a number of 0 or more, not \"%s\"", o->name, value);
+        return wt_fail(err, WT_EINVAL, "--%s takes a number of 0 or more, not \"%s\"", o->name,
+                       value);
     *(double *)o->out = number;
     return 0;
 }
@@ -52,8 +56,8 @@ static int store_duration(const struct cli_option *o, const char *value, struct 
     if (wt_str_u64(wt_str_z(value), &seconds) && seconds <= 86400)
         ms = (int64_t)seconds * 1000;
     else if (!wt_duration_parse(wt_str_z(value), &ms))
-        return wt_fail(err, WT_EINVAL, "--%s takes a duration such as 10s or 1m30s, not \"%s\"", o->name,
-                       value);
+        return wt_fail(err, WT_EINVAL, "--%s takes a duration such as 10s or 1m30s, not \"%s\"",
+                       o->name, value);
     *(int64_t *)o->out = ms;
     return 0;
 }
@@ -94,8 +98,8 @@ static int store(const struct cli_option *o, const char *value, struct wt_err *e
 }
 
 /* One option at argv[*at]; takes the next word too if it needs a value. */
-static int parse_option(int argc, char **argv, int *at, const struct cli_option *options, unsigned n,
-                        struct wt_err *err)
+static int parse_option(int argc, char **argv, int *at, const struct cli_option *options,
+                        unsigned n, struct wt_err *err)
 {
     const char *word = argv[*at];
     const char *value = NULL;
@@ -114,7 +118,8 @@ static int parse_option(int argc, char **argv, int *at, const struct cli_option 
         if (word[2])
             value = word + 2;
         if (value && o->kind == CLI_FLAG && by_letter(options, n, word[2]))
-            return wt_fail(err, WT_EINVAL, "write \"-%c -%s\" instead of \"%s\"", o->letter, word + 2, word);
+            return wt_fail(err, WT_EINVAL, "write \"-%c -%s\" instead of \"%s\"", o->letter,
+                           word + 2, word);
         if (value && (o->kind == CLI_FLAG || o->kind == CLI_WORD))
             return wt_fail(err, WT_EINVAL, "-%c takes no value (\"%s\")", o->letter, word);
     }
@@ -152,8 +157,9 @@ void cli_args_help(const struct cli_option *options, unsigned n_options)
     for (unsigned i = 0; i < n_options; i++) {
         const struct cli_option *o = &options[i];
         char left[64];
-        snprintf(left, sizeof left, "%c%c%s--%s %s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
-                 o->letter ? ", " : "  ", o->name, o->value ? o->value : "");
+        snprintf(left, sizeof left, "%c%c%s--%s %s", o->letter ? '-' : ' ',
+                 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
+                 o->value ? o->value : "");
         printf("  %-32s %s\n", left, o->help);
     }
 }
@@ -166,7 +172,8 @@ int cli_fail(const char *command, const struct wt_err *err)
 
 int cli_args_wrong(const struct cli_usage *usage, const struct wt_err *err)
 {
-    fprintf(stderr, "watari %s: %s (see `watari %s --help`)\n", usage->command, err->msg, usage->command);
+    fprintf(stderr, "watari %s: %s (see `watari %s --help`)\n", usage->command, err->msg,
+            usage->command);
     return CLI_USAGE;
 }
 
@@ -176,8 +183,9 @@ static bool wants_help(const struct cli_option *options, unsigned n)
     return o && *(const bool *)o->out;
 }
 
-bool cli_args_begin(const struct cli_usage *usage, int argc, char **argv, const struct cli_option *options,
-                    unsigned n_options, struct cli_texts *operands, int *out_code)
+bool cli_args_begin(const struct cli_usage *usage, int argc, char **argv,
+                    const struct cli_option *options, unsigned n_options,
+                    struct cli_texts *operands, int *out_code)
 {
     struct wt_err err;
     int r = cli_args_parse(argc, argv, options, n_options, operands, &err);

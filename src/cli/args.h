@@ -1,5 +1,5 @@
-/* Command lines: a table of options per command, parsed as kubectl users expect (-f X, -fX, --name X, --name=X, options and
- * operands in any order, `--` ends options). */
+/* Command lines: a table of options per command, parsed as kubectl users expect (-f X, -fX, --name
+ * X, --name=X, options and operands in any order, `--` ends options). */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
 
@@ -8,13 +8,14 @@
 #include <stdbool.h>
 
 enum cli_option_kind {
-    CLI_FLAG,  /* bool */
-    CLI_TEXT,  /* const char * */
-    CLI_TEXTS, /* struct cli_texts: may be given several times */
-    CLI_COUNT, /* unsigned */
+    CLI_FLAG,     /* bool */
+    CLI_TEXT,     /* const char * */
+    CLI_TEXTS,    /* struct cli_texts: may be given several times */
+    CLI_COUNT,    /* unsigned */
     CLI_NUMBER,   /* double, 0 or more */
     CLI_DURATION, /* int64_t, ms: "10s"; plain digits are seconds */
-    CLI_WORD,     /* const char *: as CLI_TEXT, but its value may be left out ("") and stands after = only */
+    CLI_WORD, /* const char *: as CLI_TEXT, but its value may be left out ("") and stands after =
+                 only */
 };
 
 enum { CLI_TEXTS_MAX = 32 };
@@ -32,7 +33,8 @@ struct cli_option {
     const char *value, *help; /* "DIR", "where state is kept" */
 };
 
-/* Fills the options' outputs and the operands. WT_EINVAL with "did you mean" for an unknown option. */
+/* Fills the options' outputs and the operands. WT_EINVAL with "did you mean" for an unknown option.
+ */
 int cli_args_parse(int argc, char **argv, const struct cli_option *options, unsigned n_options,
                    struct cli_texts *operands, struct wt_err *err);
 
@@ -45,10 +47,11 @@ struct cli_usage {
     const char *about;   /* a sentence or more below it; NULL: none */
 };
 
-/* The first lines of most commands: parses, and itself answers --help (the flag option named so must be in the table)
- * and wrong usage. True to go on; else *out_code is the exit code. */
-bool cli_args_begin(const struct cli_usage *usage, int argc, char **argv, const struct cli_option *options,
-                    unsigned n_options, struct cli_texts *operands, int *out_code);
+/* The first lines of most commands: parses, and itself answers --help (the flag option named so
+ * must be in the table) and wrong usage. True to go on; else *out_code is the exit code. */
+bool cli_args_begin(const struct cli_usage *usage, int argc, char **argv,
+                    const struct cli_option *options, unsigned n_options,
+                    struct cli_texts *operands, int *out_code);
 
 /* "watari NAME: sentence (see `watari NAME --help`)" to standard error; CLI_USAGE. */
 int cli_args_wrong(const struct cli_usage *usage, const struct wt_err *err);

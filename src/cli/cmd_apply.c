@@ -44,8 +44,10 @@ static int write_one(const struct apply *a, const json_t *wanted, const char *na
     if (r == 0 && (!current || diff.n))
         r = cli_put(&a->client, made, current != NULL, NULL, a->trial, NULL, err);
     if (r == 0 && diff.n && !a->quiet && cli_is_from_file(current))
-        fprintf(stderr, "warning: %s/%s comes from a file that watari follows: change that file too, or its next "
-                        "change takes this one back\n",
+        fprintf(stderr,
+                "warning: %s/%s comes from a file that watari follows: change that file too, or "
+                "its next "
+                "change takes this one back\n",
                 kind->name, model_name(wanted));
     model_diff_done(&diff);
     json_decref(made);
@@ -147,7 +149,8 @@ static int check(const struct apply *a, struct wt_err *err)
     for (size_t i = 0; !known && i < sizeof(words) / sizeof(words[0]); i++)
         known = strcmp(a->dry_run, words[i]) == 0;
     if (!known)
-        return wt_fail(err, WT_EINVAL, "--dry-run is server, client or none, not \"%s\"", a->dry_run);
+        return wt_fail(err, WT_EINVAL, "--dry-run is server, client or none, not \"%s\"",
+                       a->dry_run);
     if (!a->files.n)
         return wt_fail(err, WT_EINVAL, "name a file or a directory with -f (- is standard input)");
     return 0;
@@ -161,14 +164,18 @@ int cli_apply(int argc, char **argv)
     int code;
     bool help = false;
     const struct cli_option options[] = {
-        {'f', "filename", CLI_TEXTS, &a.files, "FILE|DIR", "what to apply; may be given several times"},
-        {0, "dry-run", CLI_WORD, &a.dry_run, "[=server|client]", "says what would be done, changes nothing"},
+        {'f', "filename", CLI_TEXTS, &a.files, "FILE|DIR",
+         "what to apply; may be given several times"},
+        {0, "dry-run", CLI_WORD, &a.dry_run, "[=server|client]",
+         "says what would be done, changes nothing"},
         CLI_CLIENT_OPTIONS(&a.target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
+                        &operands, &code))
         return code;
-    int r = operands.n ? wt_fail(&err, WT_EINVAL, "\"%s\": files are given with -f", operands.items[0])
-                       : check(&a, &err);
+    int r = operands.n
+                ? wt_fail(&err, WT_EINVAL, "\"%s\": files are given with -f", operands.items[0])
+                : check(&a, &err);
     return r < 0 ? cli_args_wrong(&usage, &err) : read_and_run(&a);
 }

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-struct delete {
+struct delete
+{
     struct cli_target target;
     struct cli_texts files;
     struct cli_ref ref;
@@ -16,9 +17,9 @@ struct delete {
     int code;
 };
 
-static const struct cli_usage usage = {
-    "delete", "delete KIND NAME… | KIND/NAME | -f FILE|DIR",
-    "Deletes objects. A Migration whose share differs from what its routes say waits until they agree."};
+static const struct cli_usage usage = {"delete", "delete KIND NAME… | KIND/NAME | -f FILE|DIR",
+                                       "Deletes objects. A Migration whose share differs from what "
+                                       "its routes say waits until they agree."};
 
 static void report(const struct delete *d, const struct model_kind *kind, const char *name,
                    const json_t *last)
@@ -28,7 +29,9 @@ static void report(const struct delete *d, const struct model_kind *kind, const 
     const json_t *finalizers = cli_at(last, "metadata.finalizers");
     if (!d->dry_run && cli_at(last, "metadata.deletionTimestamp") && json_array_size(finalizers)) {
         printf("%s \"%s\" marked for deletion\n", label, name);
-        fprintf(stderr, "watari delete: it goes once %s agrees; `watari describe %s %s` says what it waits for\n",
+        fprintf(stderr,
+                "watari delete: it goes once %s agrees; `watari describe %s %s` says what it waits "
+                "for\n",
                 json_string_value(json_array_get(finalizers, 0)), kind->plural, name);
     } else {
         printf("%s \"%s\" deleted%s\n", label, name, d->dry_run ? " (server dry run)" : "");
@@ -63,9 +66,11 @@ static void delete_one(struct delete *d, const struct model_kind *kind, const ch
     } else {
         report(d, kind, name, last);
         if (!d->dry_run && cli_is_from_file(current))
-            fprintf(stderr, "warning: %s/%s came from a file that watari follows: take it out there too, or "
-                            "the next change of the files brings it back\n",
-                    kind->name, name);
+            fprintf(
+                stderr,
+                "warning: %s/%s came from a file that watari follows: take it out there too, or "
+                "the next change of the files brings it back\n",
+                kind->name, name);
     }
     json_decref(current);
     json_decref(last);
@@ -75,7 +80,8 @@ static int visit(void *ctx, const struct model_doc *doc)
 {
     struct delete *d = ctx;
     const char *own = cli_text_at(doc->json, "metadata.namespace");
-    delete_one(d, model_kind_of(doc->json), *own ? own : d->client.namespace, model_name(doc->json));
+    delete_one(d, model_kind_of(doc->json), *own ? own : d->client.namespace,
+               model_name(doc->json));
     return 0;
 }
 
@@ -119,7 +125,8 @@ int cli_delete(int argc, char **argv)
         CLI_CLIENT_OPTIONS(&d.target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
+                        &operands, &code))
         return code;
     if (check(&d, &operands, &err) < 0)
         return cli_args_wrong(&usage, &err);

@@ -18,8 +18,9 @@ struct describe {
     struct wt_buf out;
 };
 
-static const struct cli_usage usage = {"describe", "describe KIND NAME… | KIND/NAME",
-                                       "An object for people: fields, state, and the last events about it."};
+static const struct cli_usage usage = {
+    "describe", "describe KIND NAME… | KIND/NAME",
+    "An object for people: fields, state, and the last events about it."};
 
 static void line(struct wt_buf *out, const char *name, const char *value)
 {
@@ -39,7 +40,8 @@ static void map(struct wt_buf *out, const char *name, json_t *pairs)
     json_object_foreach(pairs, key, value)
     {
         char text[1024];
-        snprintf(text, sizeof(text), "%s=%s", key, json_is_string(value) ? json_string_value(value) : "?");
+        snprintf(text, sizeof(text), "%s=%s", key,
+                 json_is_string(value) ? json_string_value(value) : "?");
         line(out, title, text);
         title = "";
     }
@@ -74,7 +76,8 @@ static void head(const json_t *doc, struct wt_buf *out)
     line(out, "Created:", text);
     if (cli_at(doc, "metadata.deletionTimestamp")) {
         line(out, "Deletion:", cli_text_at(doc, "metadata.deletionTimestamp"));
-        line(out, "Waits for:", json_string_value(json_array_get(cli_at(doc, "metadata.finalizers"), 0)));
+        line(out, "Waits for:",
+             json_string_value(json_array_get(cli_at(doc, "metadata.finalizers"), 0)));
     }
     snprintf(text, sizeof(text), "%" PRId64, cli_int_at(doc, "metadata.generation"));
     line(out, "Generation:", text);
@@ -89,8 +92,8 @@ static void events(const json_t *list, const json_t *doc, struct wt_buf *out)
     cli_table_init(&table);
     wt_buf_printf(out, "Events:%s\n", n ? "" : "       <none>");
     if (n > EVENTS_SHOWN)
-        wt_buf_printf(out, "(the last %d of %zu; `watari events --for %s/%s` shows all)\n", EVENTS_SHOWN, n,
-                      model_kind_of(doc)->name, model_name(doc));
+        wt_buf_printf(out, "(the last %d of %zu; `watari events --for %s/%s` shows all)\n",
+                      EVENTS_SHOWN, n, model_kind_of(doc)->name, model_name(doc));
     if (n)
         cli_columns_header(&columns, &table);
     json_array_foreach(chosen, i, event)
@@ -157,13 +160,15 @@ int cli_describe(int argc, char **argv)
         CLI_CLIENT_OPTIONS(&d.target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
+                        &operands, &code))
         return code;
     int r = cli_ref_parse(&operands, &d.ref, &err);
     if (r == 0 && !d.ref.names.n)
         r = wt_fail(&err, WT_EINVAL, "name one: `watari get %s` lists them", d.ref.kind->plural);
     if (r == 0 && d.target.all_namespaces)
-        r = wt_fail(&err, WT_EINVAL, "a name is looked for in one namespace: leave -A out, or use -n");
+        r = wt_fail(&err, WT_EINVAL,
+                    "a name is looked for in one namespace: leave -A out, or use -n");
     if (r < 0)
         return cli_args_wrong(&usage, &err);
     code = cli_run(run, &d);

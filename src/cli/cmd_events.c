@@ -96,7 +96,8 @@ int cli_events(int argc, char **argv)
         CLI_CLIENT_OPTIONS(&e.target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
+                        &operands, &code))
         return code;
     const struct cli_texts about = {{e.about}, 1};
     if (operands.n)

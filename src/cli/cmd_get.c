@@ -40,7 +40,8 @@ static void add(struct get *g, const json_t *doc)
     if (is_table(g)) {
         cli_columns_row(&g->columns, doc, io_wall_ms(), &g->table);
     } else if (is_name(g)) {
-        wt_buf_printf(&g->out, "%s\n", cli_label(g->ref.kind, model_name(doc), label, sizeof(label)));
+        wt_buf_printf(&g->out, "%s\n",
+                      cli_label(g->ref.kind, model_name(doc), label, sizeof(label)));
     } else {
         if (g->any && strcmp(g->output, "yaml") == 0)
             wt_buf_add_str(&g->out, WT_STR("---\n"));
@@ -62,7 +63,8 @@ static int read_named(struct get *g, json_t **out, struct wt_err *err)
 {
     json_t *items = json_array(), *doc;
     for (unsigned i = 0; i < g->ref.names.n; i++) {
-        int r = cli_fetch(&g->client, g->ref.kind, g->client.namespace, g->ref.names.items[i], &doc, err);
+        int r = cli_fetch(&g->client, g->ref.kind, g->client.namespace, g->ref.names.items[i], &doc,
+                          err);
         if (r < 0) {
             json_decref(items);
             return r;
@@ -87,7 +89,8 @@ static int show(struct get *g, const json_t *list, struct wt_err *err)
     json_t *items = cli_at(list, "items"), *doc;
     size_t i, n = json_array_size(items);
     if (!is_table(g) && !is_name(g) && !(g->ref.names.n == 1 && n == 1) && !g->watch) {
-        json_t *whole = json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", items);
+        json_t *whole =
+            json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", items);
         int r = cli_write_doc(whole, g->output, &g->out);
         json_decref(whole);
         return r < 0 ? wt_fail(err, r, "the list is too large to print") : print(g, err);
@@ -131,7 +134,8 @@ static int get(struct get *g, struct wt_err *err)
     if (g->ref.names.n && !g->watch)
         r = read_named(g, &list, err);
     else if (g->ref.names.n)
-        r = cli_fetch(&g->client, g->ref.kind, g->client.namespace, g->ref.names.items[0], &list, err);
+        r = cli_fetch(&g->client, g->ref.kind, g->client.namespace, g->ref.names.items[0], &list,
+                      err);
     else
         r = cli_list(&g->client, g->ref.kind, g->labels, &list, err);
     if (r < 0)
@@ -151,9 +155,10 @@ static int run(void *ctx)
     struct get *g = ctx;
     struct wt_err err;
     int r = cli_client_init(&g->client, &g->target, &err);
-    g->columns = (struct cli_columns){.kind = g->ref.kind,
-                                      .wide = g->output && strcmp(g->output, "wide") == 0,
-                                      .with_namespace = !g->client.namespace && g->ref.kind->namespaced};
+    g->columns =
+        (struct cli_columns){.kind = g->ref.kind,
+                             .wide = g->output && strcmp(g->output, "wide") == 0,
+                             .with_namespace = !g->client.namespace && g->ref.kind->namespaced};
     if (r == 0)
         r = get(g, &err);
     cli_client_done(&g->client);
@@ -169,7 +174,8 @@ static int check(struct get *g, struct wt_err *err)
     if (!known)
         return wt_fail(err, WT_EINVAL, "-o is wide, yaml, json or name, not \"%s\"", g->output);
     if (g->ref.names.n && g->target.all_namespaces)
-        return wt_fail(err, WT_EINVAL, "a name is looked for in one namespace: leave -A out, or use -n");
+        return wt_fail(err, WT_EINVAL,
+                       "a name is looked for in one namespace: leave -A out, or use -n");
     if (g->ref.names.n && g->labels)
         return wt_fail(err, WT_EINVAL, "give names or -l, not both");
     if (g->watch && g->ref.names.n > 1)
@@ -191,7 +197,8 @@ int cli_get(int argc, char **argv)
         CLI_CLIENT_OPTIONS(&g.target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
+                        &operands, &code))
         return code;
     int r = cli_ref_parse(&operands, &g.ref, &err);
     if (r == 0)

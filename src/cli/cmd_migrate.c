@@ -34,14 +34,9 @@ static int run_finish(struct migrate *m)
 }
 
 static const struct verb verbs[] = {
-    {"status", NULL, run_status},
-    {"pause", "pause", NULL},
-    {"resume", "resume", NULL},
-    {"promote", "promote", NULL},
-    {"set-weight", "setWeight", NULL},
-    {"abort", "abort", NULL},
-    {"undo", "undo", NULL},
-    {"finish", NULL, run_finish},
+    {"status", NULL, run_status}, {"pause", "pause", NULL},          {"resume", "resume", NULL},
+    {"promote", "promote", NULL}, {"set-weight", "setWeight", NULL}, {"abort", "abort", NULL},
+    {"undo", "undo", NULL},       {"finish", NULL, run_finish},
 };
 enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]) };
 
@@ -51,7 +46,8 @@ static const struct cli_usage usage = {
     "  status NAME        where it stands; -w redraws it every second\n"
     "  pause NAME         hold where it is\n"
     "  resume NAME        go on; after a rollback: a new attempt\n"
-    "  promote NAME       on to the next step without the guard's leave; --full: to the last weight\n"
+    "  promote NAME       on to the next step without the guard's leave; --full: to the last "
+    "weight\n"
     "  set-weight N NAME  N percent of users to the new side, and hold\n"
     "  abort NAME         all users back to the old side\n"
     "  undo NAME          back to the weight before, and hold\n"
@@ -69,9 +65,11 @@ static int find_verb(const char *word, const struct verb **out, struct wt_err *e
             near = &verbs[i];
     }
     if (near)
-        return wt_fail(err, WT_EINVAL, "there is no verb \"%s\"; did you mean %s?", word, near->word);
+        return wt_fail(err, WT_EINVAL, "there is no verb \"%s\"; did you mean %s?", word,
+                       near->word);
     return wt_fail(err, WT_EINVAL,
-                   "there is no verb \"%s\"; there are status, pause, resume, promote, set-weight, abort, undo "
+                   "there is no verb \"%s\"; there are status, pause, resume, promote, set-weight, "
+                   "abort, undo "
                    "and finish",
                    word);
 }
@@ -101,7 +99,8 @@ static int take_weight(struct migrate *m, const char *a, const char *b, const ch
     else if (parse_weight(b, &m->ask.weight))
         *out_name = a;
     else
-        return wt_fail(err, WT_EINVAL, "a weight is a number from 0 to 100 (percent of users), not \"%s\"", a);
+        return wt_fail(err, WT_EINVAL,
+                       "a weight is a number from 0 to 100 (percent of users), not \"%s\"", a);
     return 0;
 }
 
@@ -117,7 +116,8 @@ static int take_operands(struct migrate *m, const struct cli_texts *operands, st
     bool weighted = m->ask.verb && strcmp(m->ask.verb, "setWeight") == 0;
     unsigned wanted = weighted ? 3 : 2;
     if (operands->n != wanted)
-        return wt_fail(err, WT_EINVAL, "write `watari migrate %s%s NAME`", m->verb->word, weighted ? " N" : "");
+        return wt_fail(err, WT_EINVAL, "write `watari migrate %s%s NAME`", m->verb->word,
+                       weighted ? " N" : "");
     const char *name = operands->items[1];
     if (weighted)
         r = take_weight(m, operands->items[1], operands->items[2], &name, err);
@@ -171,11 +171,13 @@ int cli_migrate(int argc, char **argv)
         {'w', "watch", CLI_FLAG, &m.watch, "", "status: until it is completed"},
         {0, "full", CLI_FLAG, &m.full, "", "promote: to the last weight"},
         {0, "apply", CLI_FLAG, &m.apply, "", "finish: write the routes"},
-        {0, "wait", CLI_DURATION, &m.ask.wait_ms, "TIME", "for the controller's answer (10s; 0 does not)"},
+        {0, "wait", CLI_DURATION, &m.ask.wait_ms, "TIME",
+         "for the controller's answer (10s; 0 does not)"},
         CLI_CLIENT_OPTIONS(&m.target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
+                        &operands, &code))
         return code;
     int r = take_operands(&m, &operands, &err);
     if (r == 0)

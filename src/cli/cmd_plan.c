@@ -23,11 +23,12 @@ struct plan {
     int worst;
 };
 
-static const struct cli_usage usage = {
-    "plan", "plan -f FILE|DIR",
-    "What `apply` would change, and what the change would do. Changes nothing; the server checks it too.\n"
-    "For a Migration: the slots and users that each step moves, and the least fault that its guard\n"
-    "would find while the step stays."};
+static const struct cli_usage usage = {"plan", "plan -f FILE|DIR",
+                                       "What `apply` would change, and what the change would do. "
+                                       "Changes nothing; the server checks it too.\n"
+                                       "For a Migration: the slots and users that each step moves, "
+                                       "and the least fault that its guard\n"
+                                       "would find while the step stays."};
 
 static void add_value(struct wt_buf *out, const json_t *value)
 {
@@ -56,19 +57,24 @@ static void add_diff(struct wt_buf *out, const struct model_diff *diff)
     }
 }
 
-static int current_of(const struct plan *p, const struct model_doc *doc, const char *namespace, json_t **out,
-                      struct wt_err *err)
+static int current_of(const struct plan *p, const struct model_doc *doc, const char *namespace,
+                      json_t **out, struct wt_err *err)
 {
     if (p->offline)
         return 0;
-    int r = cli_get_object(&p->client, model_kind_of(doc->json), namespace, model_name(doc->json), out, err);
+    int r = cli_get_object(&p->client, model_kind_of(doc->json), namespace, model_name(doc->json),
+                           out, err);
     return r == WT_ENOENT ? 0 : r;
 }
 
 /* The heading and the differences; counts. */
-static void show(struct plan *p, const json_t *current, const struct model_diff *diff, const char *label)
+static void show(struct plan *p, const json_t *current, const struct model_diff *diff,
+                 const char *label)
 {
-    const char *word = p->offline ? "" : !current ? " is new" : diff->n ? " changes" : " is unchanged";
+    const char *word = p->offline ? ""
+                       : !current ? " is new"
+                       : diff->n  ? " changes"
+                                  : " is unchanged";
     p->n_new += !current;
     p->n_changed += current && diff->n;
     p->n_same += current && !diff->n;
@@ -91,7 +97,8 @@ static int effects(struct plan *p, const json_t *made, const json_t *current)
     return cli_effects(made, &load, &p->out);
 }
 
-static int plan_one(struct plan *p, const struct model_doc *doc, const char *label, struct wt_err *err)
+static int plan_one(struct plan *p, const struct model_doc *doc, const char *label,
+                    struct wt_err *err)
 {
     const char *own = cli_text_at(doc->json, "metadata.namespace");
     const char *namespace = *own ? own : p->target.namespace ? p->target.namespace : "default";
@@ -145,7 +152,8 @@ static int run(void *ctx)
     }
     r = cli_docs_each(&p->docs, visit, p);
     if (r == WT_EREFUSED)
-        fprintf(stderr, "watari plan: --offline plans without a server, as if nothing were there\n");
+        fprintf(stderr,
+                "watari plan: --offline plans without a server, as if nothing were there\n");
     else if (p->offline)
         printf("Plan: %u checked, without a server.\n", p->n_new);
     else
@@ -164,15 +172,20 @@ int cli_plan(int argc, char **argv)
     int code, r = 0;
     bool help = false;
     const struct cli_option options[] = {
-        {'f', "filename", CLI_TEXTS, &p.files, "FILE|DIR", "what to plan; may be given several times"},
-        {0, "requests-per-second", CLI_NUMBER, &p.load.requests_per_s, "N", "of the routes (default: as counted)"},
-        {0, "users", CLI_NUMBER, &p.load.users, "N", "distinct users while a step stays (default: many)"},
-        {0, "base-errors", CLI_NUMBER, &base_percent, "PERCENT", "answers that are bad on both sides anyway (0)"},
+        {'f', "filename", CLI_TEXTS, &p.files, "FILE|DIR",
+         "what to plan; may be given several times"},
+        {0, "requests-per-second", CLI_NUMBER, &p.load.requests_per_s, "N",
+         "of the routes (default: as counted)"},
+        {0, "users", CLI_NUMBER, &p.load.users, "N",
+         "distinct users while a step stays (default: many)"},
+        {0, "base-errors", CLI_NUMBER, &base_percent, "PERCENT",
+         "answers that are bad on both sides anyway (0)"},
         {0, "offline", CLI_FLAG, &p.offline, "", "without a server, as if nothing were there"},
         CLI_CLIENT_OPTIONS(&p.target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
+                        &operands, &code))
         return code;
     if (operands.n)
         r = wt_fail(&err, WT_EINVAL, "\"%s\": files are given with -f", operands.items[0]);

@@ -113,7 +113,8 @@ static void hosts(const struct cell *c)
         add_item(c, i, text);
     }
     if (dns)
-        wt_buf_printf(c->out, "dns:%s:%" PRId64, cli_text_at(dns, "hostname"), cli_int_at(dns, "port"));
+        wt_buf_printf(c->out, "dns:%s:%" PRId64, cli_text_at(dns, "hostname"),
+                      cli_int_at(dns, "port"));
     if (cli_at(c->doc, "spec.file"))
         wt_buf_printf(c->out, "file:%s", cli_text_at(c->doc, "spec.file.path"));
 }
@@ -180,9 +181,18 @@ static void object(const struct cell *c)
 
 /* ---- which kind has which ---- */
 
-#define AGE {"AGE", "metadata.creationTimestamp", false, age}
-#define NAME {"NAME", "metadata.name", false, NULL}
-#define END_OF_COLUMNS {NULL, NULL, false, NULL}
+#define AGE                                                                                        \
+    {                                                                                              \
+        "AGE", "metadata.creationTimestamp", false, age                                            \
+    }
+#define NAME                                                                                       \
+    {                                                                                              \
+        "NAME", "metadata.name", false, NULL                                                       \
+    }
+#define END_OF_COLUMNS                                                                             \
+    {                                                                                              \
+        NULL, NULL, false, NULL                                                                    \
+    }
 
 static const struct column of_migration[] = {
     NAME,
@@ -225,7 +235,10 @@ static const struct column of_gateway_class[] = {
     END_OF_COLUMNS,
 };
 static const struct column of_policy[] = {
-    NAME, {"TARGETS", "spec.targetRefs", false, names}, AGE, END_OF_COLUMNS,
+    NAME,
+    {"TARGETS", "spec.targetRefs", false, names},
+    AGE,
+    END_OF_COLUMNS,
 };
 static const struct column of_event[] = {
     {"LAST SEEN", "lastTimestamp", false, age},
@@ -270,7 +283,8 @@ void cli_columns_header(const struct cli_columns *c, struct cli_table *t)
     cli_table_end_row(t);
 }
 
-void cli_columns_row(const struct cli_columns *c, const json_t *doc, int64_t wall_ms, struct cli_table *t)
+void cli_columns_row(const struct cli_columns *c, const json_t *doc, int64_t wall_ms,
+                     struct cli_table *t)
 {
     wt_autobuf struct wt_buf text = wt_buf_make(65536);
     if (c->with_namespace)

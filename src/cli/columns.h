@@ -11,6 +11,7 @@ struct cli_columns {
 };
 
 void cli_columns_header(const struct cli_columns *c, struct cli_table *t);
-void cli_columns_row(const struct cli_columns *c, const json_t *doc, int64_t wall_ms, struct cli_table *t);
+void cli_columns_row(const struct cli_columns *c, const json_t *doc, int64_t wall_ms,
+                     struct cli_table *t);
 
 #endif

@@ -16,8 +16,10 @@ static const double REQUESTS_ASSUMED = 10;
 double cli_load_observed(const json_t *migration, int64_t wall_ms)
 {
     int64_t started;
-    int64_t n = cli_int_at(migration, "status.requests.old") + cli_int_at(migration, "status.requests.new");
-    if (n <= 0 || !wt_time_parse(wt_str_z(cli_text_at(migration, "metadata.creationTimestamp")), &started) ||
+    int64_t n =
+        cli_int_at(migration, "status.requests.old") + cli_int_at(migration, "status.requests.new");
+    if (n <= 0 ||
+        !wt_time_parse(wt_str_z(cli_text_at(migration, "metadata.creationTimestamp")), &started) ||
         wall_ms - started < 1000)
         return 0;
     return (double)n * 1000 / (double)(wall_ms - started);
@@ -66,7 +68,8 @@ static void add_stay(struct cli_table *t, struct stay stay)
         snprintf(text, sizeof(text), "until evidence");
     else
         snprintf(text, sizeof(text), "%s%s%s", stay.seconds > 0 ? span : "",
-                 stay.seconds > 0 && stay.endless ? " and " : "", stay.endless ? "until promoted" : "");
+                 stay.seconds > 0 && stay.endless ? " and " : "",
+                 stay.endless ? "until promoted" : "");
     cli_table_cell(t, *text ? text : "0s");
 }
 
@@ -78,8 +81,8 @@ static void add_least(struct cli_table *t, const json_t *doc, double weight, str
     double seconds = stay.endless && stay.seconds < SECONDS_ASSUMED ? SECONDS_ASSUMED
                      : stay.seconds > 0                             ? stay.seconds
                                                                     : SECONDS_BETWEEN;
-    double least =
-        health_evidence_least(&params, load->requests_per_s, load->users, load->base_errors, seconds);
+    double least = health_evidence_least(&params, load->requests_per_s, load->users,
+                                         load->base_errors, seconds);
     cli_span((int64_t)(seconds * 1000), span);
     if (least > 1)
         snprintf(text, sizeof(text), "none in %s: too few requests", span);
@@ -89,13 +92,15 @@ static void add_least(struct cli_table *t, const json_t *doc, double weight, str
     cli_table_cell(t, text);
 }
 
-static void add_slots(struct cli_table *t, unsigned before, unsigned after, const struct cli_load *load)
+static void add_slots(struct cli_table *t, unsigned before, unsigned after,
+                      const struct cli_load *load)
 {
     char text[96];
     unsigned moved = after > before ? after - before : before - after;
     int n = snprintf(text, sizeof(text), "%u slots", moved);
     if (load->users > 0)
-        snprintf(text + n, sizeof(text) - (size_t)n, ", about %.0f users", load->users * moved / MODEL_SLOTS);
+        snprintf(text + n, sizeof(text) - (size_t)n, ", about %.0f users",
+                 load->users * moved / MODEL_SLOTS);
     cli_table_cell(t, text);
 }
 
@@ -132,8 +137,11 @@ static void notes(const json_t *doc, const struct cli_load *load, struct wt_buf 
         wt_buf_printf(out, "%.0f users, ", load->users);
     else
         wt_buf_add_str(out, WT_STR("as many users as requests (--users says otherwise), "));
-    wt_buf_printf(out, "%.4g %% of answers bad on both sides anyway (--base-errors)\n", load->base_errors * 100);
-    wt_buf_printf(out, "  guard: false alarms %s, bad answers up to %s accepted, %s worse than the old side accepted; then %s\n",
+    wt_buf_printf(out, "%.4g %% of answers bad on both sides anyway (--base-errors)\n",
+                  load->base_errors * 100);
+    wt_buf_printf(out,
+                  "  guard: false alarms %s, bad answers up to %s accepted, %s worse than the old "
+                  "side accepted; then %s\n",
                   cli_percent(cli_number_at(doc, "spec.guard.alpha") * 100, alpha),
                   cli_percent(cli_number_at(doc, "spec.guard.floor") * 100, floor_),
                   cli_percent(cli_number_at(doc, "spec.guard.tolerance") * 100, tolerance),
@@ -141,11 +149,13 @@ static void notes(const json_t *doc, const struct cli_load *load, struct wt_buf 
     if (!separate)
         wt_buf_add_str(out, WT_STR("  way back: at any moment (state Shared)\n"));
     else if (json_is_true(cli_at(doc, "spec.allowDataLoss")))
-        wt_buf_add_str(out, WT_STR("  way back: at any moment, but what users wrote on the new side is lost "
-                                   "(state Separate, allowDataLoss)\n"));
+        wt_buf_add_str(
+            out, WT_STR("  way back: at any moment, but what users wrote on the new side is lost "
+                        "(state Separate, allowDataLoss)\n"));
     else
-        wt_buf_add_str(out, WT_STR("  way back: NONE once users are on the new side (state Separate without "
-                                   "allowDataLoss): the guard can only hold\n"));
+        wt_buf_add_str(
+            out, WT_STR("  way back: NONE once users are on the new side (state Separate without "
+                        "allowDataLoss): the guard can only hold\n"));
 }
 
 int cli_effects(const json_t *doc, const struct cli_load *load, struct wt_buf *out)
@@ -165,7 +175,8 @@ int cli_effects(const json_t *doc, const struct cli_load *load, struct wt_buf *o
     cli_table_write(&table, out);
     cli_table_done(&table);
     if (!(load->requests_per_s > 0))
-        wt_buf_printf(out, "  assumed: %.4g requests a second (--requests-per-second says otherwise), ",
+        wt_buf_printf(out,
+                      "  assumed: %.4g requests a second (--requests-per-second says otherwise), ",
                       REQUESTS_ASSUMED);
     notes(doc, load, out);
     return wt_buf_error(out);

@@ -1,4 +1,5 @@
-/* What the steps of a Migration would do: slots and users that move, and the least fault the guard could find. */
+/* What the steps of a Migration would do: slots and users that move, and the least fault the guard
+ * could find. */
 #ifndef CLI_EFFECTS_H
 #define CLI_EFFECTS_H
 

@@ -27,8 +27,8 @@ static int on_line(void *ctx, const char *type, json_t *object)
     return strcmp(type, "BOOKMARK") == 0 ? 0 : f->on_event(f->ctx, type, object);
 }
 
-static int make_path(const struct cli_client *c, const struct cli_follow *what, const struct follow *f,
-                     struct wt_buf *path)
+static int make_path(const struct cli_client *c, const struct cli_follow *what,
+                     const struct follow *f, struct wt_buf *path)
 {
     path->len = 0;
     cli_path(path, what->kind, c->namespace, NULL, NULL);

@@ -9,7 +9,8 @@ enum { CLI_STEP_TEXT = 80, CLI_WINDOW_SAMPLES = 32 };
 /* "setWeight 25 %", "pause until promoted", … */
 const char *cli_step_text(const json_t *step, char out[CLI_STEP_TEXT]);
 
-/* The share of requests that the new side answered lately, from the counters of successive statuses. */
+/* The share of requests that the new side answered lately, from the counters of successive
+ * statuses. */
 struct cli_window {
     struct cli_sample {
         int64_t at_ms, old, new;
@@ -40,14 +41,16 @@ int cli_migration_tree(const json_t *doc, const struct cli_tree_style *style, in
 /* "Paused, step 4/8, 25 %" */
 const char *cli_migration_summary(const json_t *doc, char out[96]);
 
-/* Puts `to` in the place of `from` in a route's backendRefs: the number of references that changed. */
+/* Puts `to` in the place of `from` in a route's backendRefs: the number of references that changed.
+ */
 unsigned cli_finish_route(json_t *route, const char *from, const char *to);
 
 /* The subcommands with a life of their own; the client is open. Exit codes. */
 int cli_migrate_status(const struct cli_client *c, const char *name, bool watch);
 int cli_migrate_finish(const struct cli_client *c, const char *name, bool apply, int64_t wait_ms);
 
-/* Asks for a verb and waits for the answer, at most wait_ms (0: does not wait). Prints it; an exit code. */
+/* Asks for a verb and waits for the answer, at most wait_ms (0: does not wait). Prints it; an exit
+ * code. */
 struct cli_ask {
     const char *name, *word; /* the verb on the command line */
     const char *verb;        /* as in status.request.verb */

@@ -21,12 +21,14 @@ static json_t *make_request(const struct cli_ask *ask, const json_t *doc, const 
         json_object_set(q, "step", step);
     if (ask->has_weight)
         json_object_set_new(q, "weight",
-                            ask->weight == floor(ask->weight) ? json_integer((json_int_t)ask->weight)
-                                                              : json_real(ask->weight));
+                            ask->weight == floor(ask->weight)
+                                ? json_integer((json_int_t)ask->weight)
+                                : json_real(ask->weight));
     return q;
 }
 
-static int ask_once(const struct cli_client *c, const struct cli_ask *ask, const char *id, struct wt_err *err)
+static int ask_once(const struct cli_client *c, const struct cli_ask *ask, const char *id,
+                    struct wt_err *err)
 {
     json_t *doc = NULL;
     int r = cli_fetch(c, model_kind_migration, c->namespace, ask->name, &doc, err);
@@ -54,8 +56,8 @@ static bool is_answered(const json_t *doc, const char *id)
 }
 
 /* The document once its controller has answered; WT_ETIMEOUT. */
-static int wait_for(const struct cli_client *c, const struct cli_ask *ask, const char *id, json_t **out,
-                    struct wt_err *err)
+static int wait_for(const struct cli_client *c, const struct cli_ask *ask, const char *id,
+                    json_t **out, struct wt_err *err)
 {
     int64_t until = io_now_ms() + ask->wait_ms;
     for (;;) {
@@ -67,7 +69,7 @@ static int wait_for(const struct cli_client *c, const struct cli_ask *ask, const
         }
         json_decref(doc);
         if (r == WT_ENOENT)
-            return r;
+            return wt_fail(err, WT_EOF, "the Migration went away before its controller answered");
         if (io_now_ms() >= until)
             return wt_fail(err, WT_ETIMEOUT,
                            "it is asked for, but the controller has not answered in time; "
@@ -88,7 +90,8 @@ static int report(const struct cli_ask *ask, const json_t *doc)
         fprintf(stderr, "watari migrate: %s refused: %s (%s)\n", ask->word, message, summary);
         return CLI_FAILED;
     }
-    printf("%s %s: %s; %s (%s)\n", label, ask->word, message, cli_text_at(doc, "status.message"), summary);
+    printf("%s %s: %s; %s (%s)\n", label, ask->word, message, cli_text_at(doc, "status.message"),
+           summary);
     return CLI_OK;
 }
 
@@ -110,11 +113,19 @@ int cli_migrate_ask(const struct cli_client *c, const struct cli_ask *ask)
     if (r == WT_ECONFLICT)
         wt_wrap(&err, r, "tried %d times; run it again", TRIES);
     if (r == 0 && ask->wait_ms == 0) {
-        printf("%s %s: asked\n", cli_label(model_kind_migration, ask->name, label, sizeof(label)), ask->word);
+        printf("%s %s: asked\n", cli_label(model_kind_migration, ask->name, label, sizeof(label)),
+               ask->word);
         return CLI_OK;
     }
     if (r == 0)
         r = wait_for(c, ask, id, &doc, &err);
+    if (r == WT_EOF) {
+        /* A deletion that waited for this: abort gives back what held it. */
+        printf("%s %s: asked; %s\n",
+               cli_label(model_kind_migration, ask->name, label, sizeof(label)), ask->word,
+               err.msg);
+        return strcmp(ask->verb, "abort") == 0 ? CLI_OK : CLI_FAILED;
+    }
     if (r < 0)
         return cli_fail("migrate", &err);
     int code = report(ask, doc);

@@ -11,7 +11,8 @@ enum { ROUTES_MAX = 16, WEIGHT_MAX = 1000000, OUT_MAX = 8 << 20 };
 static bool is_backend(const json_t *ref, const char *namespace, const char *name)
 {
     const char *other = cli_text_at(ref, "namespace");
-    return strcmp(cli_text_at(ref, "kind"), "Backend") == 0 && strcmp(cli_text_at(ref, "name"), name) == 0 &&
+    return strcmp(cli_text_at(ref, "kind"), "Backend") == 0 &&
+           strcmp(cli_text_at(ref, "name"), name) == 0 &&
            (!*other || strcmp(other, namespace) == 0);
 }
 
@@ -35,7 +36,8 @@ static json_t *find(json_t *refs, const char *namespace, const char *name, size_
     return NULL;
 }
 
-/* Where both sides are named the new one takes the old one's part as well; else it takes its place. */
+/* Where both sides are named the new one takes the old one's part as well; else it takes its place.
+ */
 static unsigned finish_rule(json_t *refs, const char *namespace, const char *from, const char *to)
 {
     size_t at, at_to;
@@ -61,7 +63,8 @@ unsigned cli_finish_route(json_t *route, const char *from, const char *to)
     json_t *rule;
     json_array_foreach(cli_at(route, "spec.rules"), i, rule)
     {
-        changed += finish_rule(json_object_get(rule, "backendRefs"), model_namespace(route), from, to);
+        changed +=
+            finish_rule(json_object_get(rule, "backendRefs"), model_namespace(route), from, to);
     }
     return changed;
 }
@@ -80,12 +83,13 @@ static int read_routes(struct finish *f, struct wt_err *err)
     json_array_foreach(cli_at(f->migration, "spec.routeRefs"), i, ref)
     {
         json_t *route = NULL;
-        int r = cli_fetch(f->client, model_kind_http_route, f->client->namespace, cli_text_at(ref, "name"),
-                          &route, err);
+        int r = cli_fetch(f->client, model_kind_http_route, f->client->namespace,
+                          cli_text_at(ref, "name"), &route, err);
         if (r < 0)
             return r;
-        if (f->n < ROUTES_MAX && cli_finish_route(route, cli_text_at(f->migration, "spec.from.name"),
-                                                  cli_text_at(f->migration, "spec.to.name")))
+        if (f->n < ROUTES_MAX &&
+            cli_finish_route(route, cli_text_at(f->migration, "spec.from.name"),
+                             cli_text_at(f->migration, "spec.to.name")))
             f->routes[f->n++] = route;
         else
             json_decref(route);
@@ -121,14 +125,17 @@ static int apply_routes(const struct finish *f, struct wt_err *err)
         /* The resourceVersion that was read makes this refuse what has changed meanwhile. */
         int r = cli_put(f->client, f->routes[i], true, NULL, false, NULL, err);
         if (r == WT_ECONFLICT)
-            return wt_wrap(err, r, "%s was changed meanwhile; run it again", model_name(f->routes[i]));
+            return wt_wrap(err, r, "%s was changed meanwhile; run it again",
+                           model_name(f->routes[i]));
         if (r < 0)
             return r;
         printf("%s configured\n",
                cli_label(model_kind_http_route, model_name(f->routes[i]), label, sizeof(label)));
         if (cli_is_from_file(f->routes[i]))
-            fprintf(stderr, "warning: HTTPRoute/%s comes from a file that watari follows: change that file too, "
-                            "or its next change takes this one back\n",
+            fprintf(stderr,
+                    "warning: HTTPRoute/%s comes from a file that watari follows: change that file "
+                    "too, "
+                    "or its next change takes this one back\n",
                     model_name(f->routes[i]));
     }
     return 0;
@@ -141,7 +148,8 @@ static int finish(struct finish *f, bool apply, int64_t wait_ms, struct wt_err *
     cli_migration_summary(f->migration, summary);
     if (weight < 100 && apply)
         return wt_fail(err, WT_ECONFLICT,
-                       "not all users are on the new side yet (%s): `watari migrate promote --full %s` moves them",
+                       "not all users are on the new side yet (%s): `watari migrate promote --full "
+                       "%s` moves them",
                        summary, f->name);
     if (f->n == 0 && strcmp(cli_text_at(f->migration, "status.phase"), "Completed") == 0) {
         printf("it is completed already, and the routes name the new side\n");
@@ -155,7 +163,8 @@ static int finish(struct finish *f, bool apply, int64_t wait_ms, struct wt_err *
         return 0;
     }
     if (f->n == 0) {
-        const struct cli_ask ask = {.name = f->name, .word = "finish", .verb = "finish", .wait_ms = wait_ms};
+        const struct cli_ask ask = {
+            .name = f->name, .word = "finish", .verb = "finish", .wait_ms = wait_ms};
         return cli_migrate_ask(f->client, &ask);
     }
     if (apply) {
@@ -170,8 +179,10 @@ static int finish(struct finish *f, bool apply, int64_t wait_ms, struct wt_err *
     if (weight < 100)
         fprintf(stderr, "Not yet: not all users are on the new side (%s).\n", summary);
     else
-        fprintf(stderr, "`watari migrate finish --apply %s` writes this; or put it into the files you apply.\n",
-                f->name);
+        fprintf(
+            stderr,
+            "`watari migrate finish --apply %s` writes this; or put it into the files you apply.\n",
+            f->name);
     return 0;
 }
 

@@ -25,7 +25,8 @@ static void measure(struct screen *s)
     }
 }
 
-/* One line cut to the width of the screen, so that it takes one row; escape sequences take no room. */
+/* One line cut to the width of the screen, so that it takes one row; escape sequences take no room.
+ */
 static void add_cut(struct wt_buf *out, struct wt_str line, unsigned columns)
 {
     unsigned used = 0;

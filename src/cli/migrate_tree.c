@@ -23,7 +23,8 @@ const char *cli_step_text(const json_t *step, char out[CLI_STEP_TEXT])
     const json_t *pause = json_object_get(step, "pause"), *retire = json_object_get(step, "retire");
     const json_t *mirror = json_object_get(step, "setMirror");
     if (json_object_get(step, "setWeight"))
-        snprintf(out, CLI_STEP_TEXT, "setWeight %s", cli_percent(cli_number_at(step, "setWeight"), percent));
+        snprintf(out, CLI_STEP_TEXT, "setWeight %s",
+                 cli_percent(cli_number_at(step, "setWeight"), percent));
     else if (pause && *cli_text_at(pause, "duration"))
         snprintf(out, CLI_STEP_TEXT, "pause %.32s", cli_text_at(pause, "duration"));
     else if (pause)
@@ -47,7 +48,8 @@ const char *cli_step_text(const json_t *step, char out[CLI_STEP_TEXT])
 const char *cli_migration_summary(const json_t *doc, char out[96])
 {
     char percent[32];
-    size_t n = json_array_size(cli_at(doc, "spec.steps")), at = (size_t)cli_int_at(doc, "status.step") + 1;
+    size_t n = json_array_size(cli_at(doc, "spec.steps")),
+           at = (size_t)cli_int_at(doc, "status.step") + 1;
     const char *phase = cli_text_at(doc, "status.phase");
     snprintf(out, 96, "%.20s, step %zu/%zu, %s", *phase ? phase : "Pending", at > n ? n : at, n,
              cli_percent(cli_number_at(doc, "status.weight"), percent));
@@ -113,8 +115,9 @@ static const char *color_of_phase(const char *phase)
 {
     static const struct {
         const char *phase, *code;
-    } rows[] = {{"Progressing", "32"}, {"Completed", "32"}, {"Retiring", "32"}, {"RolledBack", "31"},
-                {"Blocked", "31"},     {"Paused", "33"},    {"Inconclusive", "33"}};
+    } rows[] = {{"Progressing", "32"}, {"Completed", "32"}, {"Retiring", "32"},
+                {"RolledBack", "31"},  {"Blocked", "31"},   {"Paused", "33"},
+                {"Inconclusive", "33"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (strcmp(rows[i].phase, phase) == 0)
             return rows[i].code;
@@ -144,11 +147,12 @@ static void heading(const struct tree *t)
     if (cli_int_at(t->doc, "status.epoch"))
         wt_buf_printf(t->out, "  attempt %" PRId64 "  since %s", cli_int_at(t->doc, "status.epoch"),
                       cli_age(cli_text_at(t->doc, "status.startedAt"), t->wall_ms, age));
-    wt_buf_printf(t->out, "\n  %s %s %s  state %s  routes", cli_text_at(t->doc, "spec.from.name"), dot,
-                  cli_text_at(t->doc, "spec.to.name"), cli_text_at(t->doc, "spec.state"));
+    wt_buf_printf(t->out, "\n  %s %s %s  state %s  routes", cli_text_at(t->doc, "spec.from.name"),
+                  dot, cli_text_at(t->doc, "spec.to.name"), cli_text_at(t->doc, "spec.state"));
     json_array_foreach(cli_at(t->doc, "spec.routeRefs"), i, ref)
     {
-        wt_buf_printf(t->out, "%s %s/%s", i ? "," : "", cli_text_at(ref, "kind"), cli_text_at(ref, "name"));
+        wt_buf_printf(t->out, "%s %s/%s", i ? "," : "", cli_text_at(ref, "kind"),
+                      cli_text_at(ref, "name"));
     }
     wt_buf_add_char(t->out, '\n');
     if (cli_at(t->doc, "metadata.deletionTimestamp"))
@@ -165,11 +169,12 @@ static void share(const struct tree *t)
         filled = 1;
     wt_buf_add_str(t->out, WT_STR("  share     "));
     for (unsigned i = 0; i < BAR_CELLS; i++)
-        wt_buf_add_str(t->out, wt_str_z(t->style->utf8 ? (i < filled ? "█" : "░") : (i < filled ? "#" : ".")));
+        wt_buf_add_str(
+            t->out, wt_str_z(t->style->utf8 ? (i < filled ? "█" : "░") : (i < filled ? "#" : ".")));
     wt_buf_printf(t->out, " %s asked", cli_percent(weight, asked));
     if (t->style->window && cli_window_share(t->style->window, &percent, &requests, &span_ms))
-        wt_buf_printf(t->out, ", %s of %" PRId64 " requests seen in %s", cli_percent(percent, seen), requests,
-                      cli_span(span_ms, span));
+        wt_buf_printf(t->out, ", %s of %" PRId64 " requests seen in %s", cli_percent(percent, seen),
+                      requests, cli_span(span_ms, span));
     wt_buf_add_char(t->out, '\n');
 }
 
@@ -194,7 +199,8 @@ static void one_step(const struct tree *t, size_t i, const json_t *step, size_t 
 static void steps(const struct tree *t)
 {
     const json_t *list = cli_at(t->doc, "spec.steps");
-    size_t n = json_array_size(list), at = (size_t)cli_int_at(t->doc, "status.step"), max = t->style->steps_max;
+    size_t n = json_array_size(list), at = (size_t)cli_int_at(t->doc, "status.step"),
+           max = t->style->steps_max;
     size_t from = 0, to = n;
     if (!*cli_text_at(t->doc, "status.phase"))
         at = SIZE_MAX;
@@ -231,9 +237,10 @@ static void counts(const struct tree *t)
         wt_buf_add_str(t->out, i ? WT_STR("  ") : WT_STR(" "));
         paint(t, rows[i].alarming && n ? "31" : "0", text);
     }
-    wt_buf_printf(t->out, "\n  users     %" PRId64 " of 65536 slots moved, %" PRId64 " moved back%s\n",
-                  cli_int_at(t->doc, "status.users.moved"), cli_int_at(t->doc, "status.users.movedBack"),
-                  json_is_false(cli_at(t->doc, "status.stuck")) ? "" : "; users stay on their side");
+    wt_buf_printf(
+        t->out, "\n  users     %" PRId64 " of 65536 slots moved, %" PRId64 " moved back%s\n",
+        cli_int_at(t->doc, "status.users.moved"), cli_int_at(t->doc, "status.users.movedBack"),
+        json_is_false(cli_at(t->doc, "status.stuck")) ? "" : "; users stay on their side");
 }
 
 static void proxies(const struct tree *t)
@@ -250,17 +257,21 @@ static void proxies(const struct tree *t)
     if (!json_array_size(list))
         wt_buf_add_str(t->out, WT_STR("  proxies   none reports\n"));
     else
-        wt_buf_printf(t->out, "  proxies   %zu of %zu run this step; %" PRId64 " requests on older snapshots\n", n,
-                      json_array_size(list), older);
+        wt_buf_printf(t->out,
+                      "  proxies   %zu of %zu run this step; %" PRId64
+                      " requests on older snapshots\n",
+                      n, json_array_size(list), older);
 }
 
 static void judgement(const struct tree *t)
 {
-    const json_t *v = cli_at(t->doc, "status.verdict"), *last = cli_at(t->doc, "status.lastRequest");
+    const json_t *v = cli_at(t->doc, "status.verdict"),
+                 *last = cli_at(t->doc, "status.lastRequest");
     const char *message = cli_text_at(t->doc, "status.message");
     char age[32];
     if (v) {
-        wt_buf_printf(t->out, "  verdict   %s at step %" PRId64 " of attempt %" PRId64 " (%s ago): ",
+        wt_buf_printf(t->out,
+                      "  verdict   %s at step %" PRId64 " of attempt %" PRId64 " (%s ago): ",
                       cli_text_at(v, "cause"), cli_int_at(v, "step") + 1, cli_int_at(v, "epoch"),
                       cli_age(cli_text_at(v, "at"), t->wall_ms, age));
         add_text(t, cli_text_at(v, "message"));

@@ -146,15 +146,15 @@ void cli_query_add(struct wt_buf *path, const char *name, const char *value)
     }
 }
 
-static int call(const struct cli_client *c, const char *method, struct wt_buf *path, const json_t *body,
-                json_t **out, struct wt_err *err)
+static int call(const struct cli_client *c, const char *method, struct wt_buf *path,
+                const json_t *body, json_t **out, struct wt_err *err)
 {
     const char *z = wt_buf_z(path);
     return z ? cli_call(c, method, z, body, out, err) : wt_fail(err, WT_ENOMEM, "out of memory");
 }
 
-int cli_list(const struct cli_client *c, const struct model_kind *kind, const char *labels, json_t **out,
-             struct wt_err *err)
+int cli_list(const struct cli_client *c, const struct model_kind *kind, const char *labels,
+             json_t **out, struct wt_err *err)
 {
     wt_autobuf struct wt_buf path = wt_buf_make(8192);
     cli_path(&path, kind, c->namespace, NULL, NULL);
@@ -172,13 +172,14 @@ int cli_fetch(const struct cli_client *c, const struct model_kind *kind, const c
         return wt_fail(err, WT_EINVAL, "\"%s\" is no name of an object", name);
     int r = cli_get_object(c, kind, namespace, name, out, err);
     if (r == WT_ENOENT)
-        return wt_fail(err, r, "%s not found in namespace %s; `watari get %s -A` lists what there is",
+        return wt_fail(err, r,
+                       "%s not found in namespace %s; `watari get %s -A` lists what there is",
                        cli_label(kind, name, label, sizeof(label)), namespace, kind->plural);
     return r;
 }
 
-int cli_put(const struct cli_client *c, const json_t *doc, bool replace, const char *sub, bool dry_run,
-            json_t **out, struct wt_err *err)
+int cli_put(const struct cli_client *c, const json_t *doc, bool replace, const char *sub,
+            bool dry_run, json_t **out, struct wt_err *err)
 {
     wt_autobuf struct wt_buf path = wt_buf_make(8192);
     const struct model_kind *kind = model_kind_of(doc);
@@ -268,7 +269,8 @@ int cli_write_doc(const json_t *doc, const char *format, struct wt_buf *out)
 bool cli_is_terminal(void)
 {
     const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-    return isatty(STDOUT_FILENO) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+    return isatty(STDOUT_FILENO) && !(no_color && *no_color) &&
+           !(term && strcmp(term, "dumb") == 0);
 }
 
 int cli_sleep_ms(int64_t ms)

@@ -32,8 +32,8 @@ const char *cli_span(int64_t ms, char out[32]);
 const char *cli_percent(double percent, char out[32]);
 
 /* A list of a kind ({items: […]}); `labels` is a selector or NULL. */
-int cli_list(const struct cli_client *c, const struct model_kind *kind, const char *labels, json_t **out,
-             struct wt_err *err);
+int cli_list(const struct cli_client *c, const struct model_kind *kind, const char *labels,
+             json_t **out, struct wt_err *err);
 
 /* Appends "labelSelector=…" and the like, escaped for a URL. */
 void cli_query_add(struct wt_buf *path, const char *name, const char *value);
@@ -43,11 +43,11 @@ int cli_fetch(const struct cli_client *c, const struct model_kind *kind, const c
               const char *name, json_t **out, struct wt_err *err);
 
 /* POST or PUT: a PUT when `replace`; `sub` "status" or NULL; `dry_run` changes nothing. */
-int cli_put(const struct cli_client *c, const json_t *doc, bool replace, const char *sub, bool dry_run,
-            json_t **out, struct wt_err *err);
+int cli_put(const struct cli_client *c, const json_t *doc, bool replace, const char *sub,
+            bool dry_run, json_t **out, struct wt_err *err);
 
-/* The document to store: `wanted` with defaults, in the namespace, with what of `current` (may be NULL) is not the
- * writer's to say. NULL without memory. A new reference. */
+/* The document to store: `wanted` with defaults, in the namespace, with what of `current` (may be
+ * NULL) is not the writer's to say. NULL without memory. A new reference. */
 json_t *cli_merge(const json_t *wanted, const json_t *current, const char *namespace);
 
 /* Whether it came from a file of `watari up -f` or `control -f`. */

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "io/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -52,10 +53,68 @@ static bool find_note(struct wt_str notes, const char *name, struct io_process_i
     return false;
 }
 
+/* ---- what was not written down: the last supervisor was killed between the start and the note
+ * ---- */
+
+enum {
+    SAME_WORDS = 4 /* watari NAME --state-dir DIR: that is whose it is */,
+    CMDLINE_BYTES = 4096
+};
+
+static bool runs_as(pid_t pid, uid_t uid)
+{
+    char path[64];
+    struct wt_buf text = wt_buf_make(CMDLINE_BYTES);
+    uint64_t id = UINT64_MAX;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    if (io_file_read(io_sys_here(), path, CMDLINE_BYTES, &text, NULL) == 0) {
+        struct wt_str rest = wt_buf_str(&text);
+        while (rest.ptr) {
+            struct wt_str line = wt_str_next(&rest, '\n');
+            if (wt_str_eq(wt_str_next(&line, '\t'), WT_STR("Uid:")) &&
+                !wt_str_u64(wt_str_next(&line, '\t'), &id))
+                id = UINT64_MAX;
+        }
+    }
+    wt_buf_done(&text);
+    return id == uid;
+}
+
+static bool is_child(pid_t pid, const struct cli_child *c)
+{
+    char path[64];
+    struct wt_buf text = wt_buf_make(CMDLINE_BYTES * 2);
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    bool same = io_file_read(io_sys_here(), path, CMDLINE_BYTES * 2, &text, NULL) == 0;
+    struct wt_str rest = wt_buf_str(&text);
+    for (unsigned i = 0; same && i < SAME_WORDS; i++)
+        same = rest.ptr && wt_str_eq(wt_str_next(&rest, '\0'), wt_str_z(c->argv[i]));
+    wt_buf_done(&text);
+    /* Anybody may call a process so; only ours runs as that user. */
+    return same && runs_as(pid, c->user ? c->user->uid : geteuid());
+}
+
+static bool find_orphan(const struct cli_child *c, struct io_process_id *out)
+{
+    bool found = false;
+    DIR *proc = opendir("/proc");
+    for (const struct dirent *e; proc && !found && (e = readdir(proc));) {
+        uint64_t pid;
+        if (!wt_str_u64(wt_str_z(e->d_name), &pid) || pid > INT32_MAX || !is_child((pid_t)pid, c))
+            continue;
+        out->pid = (pid_t)pid;
+        found = io_process_start_ticks(out->pid, &out->start_ticks) == 0;
+    }
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
 static void adopt(struct cli_child *c, struct wt_str notes)
 {
     struct io_process_id id;
-    if (!find_note(notes, c->name, &id) || io_process_adopt(id, &c->process, NULL) < 0)
+    bool noted = find_note(notes, c->name, &id) && io_process_adopt(id, &c->process, NULL) == 0;
+    if (!noted && (!find_orphan(c, &id) || io_process_adopt(id, &c->process, NULL) < 0))
         return;
     wt_log(WT_LOG_INFO, "%s (pid %d) runs already: adopted", c->name, (int)id.pid);
 }

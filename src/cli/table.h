@@ -15,7 +15,8 @@ struct cli_table {
 void cli_table_init(struct cli_table *t);
 void cli_table_done(struct cli_table *t);
 
-/* Control characters and broken UTF-8 become '?': cells come from the network and go to a terminal. */
+/* Control characters and broken UTF-8 become '?': cells come from the network and go to a terminal.
+ */
 void cli_table_cell(struct cli_table *t, const char *text);
 void cli_table_end_row(struct cli_table *t);
 

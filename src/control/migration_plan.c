@@ -151,6 +151,7 @@ static void restore(struct control_work *w)
         n->table_version = r->table_version;
         n->weight = r->weight;
         n->stuck = r->weight > 0;
+        n->held = r->held;
         n->step_started_ms = w->now_ms;
         n->paused_until_ms = 0;
         if (!n->started_ms)

@@ -30,6 +30,7 @@ struct control_running_seen { /* the highest (epoch, tableVersion) that a proxy 
     bool any;
     int64_t epoch, step, table_version;
     double weight;
+    bool held;
 };
 
 struct control_migration_seen {

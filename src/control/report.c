@@ -167,6 +167,7 @@ static void see_running(const json_t *m, struct control_running_seen *r)
         .step = integer(m, "step"),
         .table_version = version,
         .weight = json_number_value(json_object_get(m, "weight")),
+        .held = json_is_true(json_object_get(m, "held")),
     };
 }
 

@@ -76,16 +76,26 @@ static inline bool differ8(const char *s, const char *lower)
     return (a | (b & 0x4040404040404040u) >> 1) != b;
 }
 
+static inline bool differ4(const char *s, const char *lower)
+{
+    uint32_t a, b;
+    memcpy(&a, s, 4);
+    memcpy(&b, lower, 4);
+    return (a | (b & 0x40404040u) >> 1) != b;
+}
+
 /* `lower` holds a-z and '-' only; the case bit is added where it holds a letter (bit 0x40). */
 static inline bool is_same(const char *s, const char *lower, size_t len)
 {
-    size_t i = 0;
-    for (; i + 8 <= len; i += 8)
-        if (differ8(s + i, lower + i))
-            return false;
-    if (i)
-        return i == len || !differ8(s + len - 8, lower + len - 8);
-    for (; i < len; i++)
+    if (len >= 8) {
+        for (size_t i = 0; i + 8 < len; i += 8)
+            if (differ8(s + i, lower + i))
+                return false;
+        return !differ8(s + len - 8, lower + len - 8);
+    }
+    if (len >= 4)
+        return !differ4(s, lower) && !differ4(s + len - 4, lower + len - 4);
+    for (size_t i = 0; i < len; i++)
         if (http_lower[(unsigned char)s[i]] != (unsigned char)lower[i])
             return false;
     return true;
@@ -95,7 +105,7 @@ bool http_field_is(enum http_field_id id, struct wt_str name)
 {
     if ((unsigned)id >= HTTP_FIELD_COUNT || names[id].len != name.len)
         return false;
-    return is_same(name.ptr, names[id].ptr, name.len);
+    return name.ptr == names[id].ptr || is_same(name.ptr, names[id].ptr, name.len);
 }
 
 enum http_field_id http_field_lookup(struct wt_str name)

@@ -277,7 +277,7 @@ static int load_filter(struct wt_err *err)
 
 /* ---- all together ---- */
 
-void io_sandbox_limits(void)
+static void set_limits(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -300,12 +300,13 @@ static int restrict_self(const struct ruleset *rules, struct wt_err *err)
 int io_sandbox_enter(const struct io_sandbox *sandbox, struct wt_err *err)
 {
     struct ruleset rules;
-    io_sandbox_limits();
     int r = open_ruleset(&rules, err);
     if (r == 0 && rules.abi)
         r = fill_ruleset(&rules, sandbox, err);
-    if (r == 0)
+    if (r == 0) {
+        set_limits();
         r = restrict_self(&rules, err);
+    }
     if (rules.fd >= 0)
         close(rules.fd);
     if (r == 0)

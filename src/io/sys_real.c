@@ -1,5 +1,7 @@
 #include "io/sys.h"
 
+#include "base/err.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -67,21 +67,25 @@ static int digit_of(char c)
 bool model_identity_parse(const struct model_identity_keys *keys, struct wt_str value,
                           struct model_identity *out_id)
 {
-    uint8_t raw[RAW + 1] = {0};
+    uint8_t raw[RAW];
+    uint32_t bits = 0;
+    unsigned n_bits = 0, n = 0;
     if (value.len != MODEL_IDENTITY_TEXT)
         return false;
     for (size_t i = 0; i < MODEL_IDENTITY_TEXT; i++) {
         int digit = digit_of(value.ptr[i]);
         if (digit < 0)
             return false;
-        size_t bit = i * 6, byte = bit / 8;
-        unsigned two = (unsigned)digit << (10 - bit % 8);
-        raw[byte] |= (uint8_t)(two >> 8);
-        raw[byte + 1] |= (uint8_t)two;
+        bits = bits << 6 | (unsigned)digit;
+        n_bits += 6;
+        if (n_bits >= 8) {
+            n_bits -= 8;
+            raw[n++] = (uint8_t)(bits >> n_bits);
+        }
     }
     struct model_identity id = model_identity_random(raw);
-    uint8_t want[8],
-        differs = raw[RAW]; /* 4 bits left over: must be zero, or one cookie has 16 forms */
+    uint8_t want[8];
+    uint8_t differs = bits & 15; /* 4 left over: must be zero, or one cookie has 16 forms */
     sign(keys, &id, want);
     for (int i = 0; i < 8; i++)
         differs |= want[i] ^ raw[MODEL_IDENTITY_BYTES + i];

@@ -180,6 +180,8 @@ static size_t plain_run(const char *p, size_t n)
     size_t i = 0;
     while (i + 8 <= n && plain8(p + i))
         i += 8;
+    if (i && n - i < 8 && plain8(p + n - 8)) /* the last eight, some of them once more */
+        return n;
     while (i < n && plain((unsigned char)p[i]))
         i++;
     return i;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/uri.h"
 #include "io/file.h"
 #include "proxy/metrics.h"
 #include "proxy/resolve.h"
@@ -55,6 +56,8 @@ static void metrics(const struct page *pg)
         .now_wall_ms = p->sys->wall_ms(p->sys),
         .live = !p->draining,
         .snapshots_rejected = p->snapshots_rejected,
+        .build_ns = p->build_ns,
+        .adopt_ns = p->adopt_ns,
     };
     proxy_admin_set_gauges(p);
     if (proxy_metrics_render(p->shared.stats, &info, &out, &err) < 0)
@@ -166,6 +169,21 @@ static void home(const struct page *pg)
     (void)rpc_reply_send(pg->reply, 200, WT_STR("text/plain; charset=utf-8"), wt_buf_str(&out));
 }
 
+/* On a loopback address: a page of another site may have had its own name resolved to it (DNS rebinding), so only
+ * localhost and plain addresses are names of ours. Elsewhere any name may be one. */
+static bool is_named_rightly(const struct page *pg)
+{
+    struct wt_str listen = wt_str_z(pg->proxy->options->admin), host;
+    if (!wt_str_starts(listen, WT_STR("127.")) && !wt_str_starts(listen, WT_STR("[::1]")))
+        return true;
+    if (!http_authority_split(pg->request->head->authority, &host, NULL))
+        return false;
+    size_t digits = 0;
+    while (digits < host.len && ((host.ptr[digits] >= '0' && host.ptr[digits] <= '9') || host.ptr[digits] == '.'))
+        digits++;
+    return digits == host.len || host.ptr[0] == '[' || wt_str_eq_nocase(host, WT_STR("localhost"));
+}
+
 static void handle(void *ctx, const struct rpc_request *request, struct rpc_reply *reply)
 {
     struct page pg = {ctx, request, reply};
@@ -176,6 +194,10 @@ static void handle(void *ctx, const struct rpc_request *request, struct rpc_repl
     bool known = false;
     if (is_post && http_head_get_name(request->head, WT_STR("origin"), &origin)) {
         say(&pg, 403, "not from a web page\n");
+        return;
+    }
+    if (!is_named_rightly(&pg)) {
+        say(&pg, 403, "Host must be localhost or an address\n");
         return;
     }
     for (unsigned i = 0; i < PAGES; i++) {

@@ -293,7 +293,7 @@ static void destroy(struct h1_in *c)
     io_timer_cancel(&c->timer);
     io_stream_close(&c->stream);
     wt_list_remove(&c->node);
-    w->n_conns--;
+    __atomic_store_n(&w->n_conns, w->n_conns - 1, __ATOMIC_RELAXED);
     atomic_fetch_sub_explicit(&w->shared->n_conns, 1, memory_order_relaxed);
     proxy_count_down(&proxy_stats_listener(c->listener->stats, w->id)->cx_active);
     proxy_listener_unref(c->listener);
@@ -471,7 +471,7 @@ void proxy_h1_in_start(struct proxy_worker *w, struct proxy_listener *listener, 
     wt_list_init(&c->node);
     wt_list_add_tail(&w->conns, &c->node);
     io_stream_init(&c->stream);
-    w->n_conns++;
+    __atomic_store_n(&w->n_conns, w->n_conns + 1, __ATOMIC_RELAXED); /* drains read it */
     atomic_fetch_add_explicit(&w->shared->n_conns, 1, memory_order_relaxed);
     proxy_count(&stats->cx_total);
     proxy_count(&stats->cx_active);

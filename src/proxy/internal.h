@@ -21,7 +21,11 @@ struct proxy {
     struct io_cond news; /* a verdict, an acknowledgement, a host's health: sync reports it */
     int64_t start_wall_ms;
     uint64_t snapshots_rejected;
+    /* The newest config: how long its build took, and from there until every worker ran it. */
+    int64_t build_ns, adopt_ns;
+    int64_t built_ns; /* when it was ready; 0: all run it */
     char boot[33];  /* random id of this process, hexadecimal */
+    uint8_t site_key[32]; /* as it is on disk; main loop only */
     bool draining, stopping;
     bool publishing;              /* a build may wait (listen.c); the next one must not begin meanwhile */
     struct io_cond published;     /* the build has ended */

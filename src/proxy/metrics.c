@@ -1,5 +1,6 @@
 #include "proxy/metrics.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "proxy/digits.h"
 
@@ -433,6 +434,14 @@ static void render_info(struct proxy_stats *s, const struct proxy_metrics_info *
         proxy_metrics_head(out, rows[i].name, rows[i].type, rows[i].help);
         add_line(out, rows[i].name, WT_STR(""), "", rows[i].value);
     }
+    proxy_metrics_head(out, "watari_snapshot_build_seconds", "gauge",
+                       "Time to build the newest snapshot's routes and backends.");
+    proxy_metrics_double(out, "watari_snapshot_build_seconds", WT_STR(""),
+                         (double)info->build_ns / WT_S_NS);
+    proxy_metrics_head(out, "watari_snapshot_adopt_seconds", "gauge",
+                       "Time from then until every worker ran it.");
+    proxy_metrics_double(out, "watari_snapshot_adopt_seconds", WT_STR(""),
+                         (double)info->adopt_ns / WT_S_NS);
     struct wt_buf label = wt_buf_make(512);
     proxy_metrics_label(&label, "version", info->version);
     proxy_metrics_head(out, "watari_build_info", "gauge", "Always 1; the label says the version.");

@@ -107,11 +107,14 @@ static int publish(struct proxy *p, struct wt_err *err)
         .ctx = p,
     };
     struct proxy_config *c, *old = p->config;
+    int64_t start_ns = p->sys->mono_ns(p->sys);
     int r = proxy_config_build(p->snapshot, old, &build, &c, err);
     if (r < 0) {
         p->snapshots_rejected++;
         return r;
     }
+    p->built_ns = p->sys->mono_ns(p->sys);
+    p->build_ns = p->built_ns - start_ns;
     p->config = c;
     for (unsigned i = 0; i < p->shared.n_workers; i++)
         if (p->workers[i].loop)
@@ -158,6 +161,16 @@ int proxy_publish_delta(struct proxy *p, struct wt_str store, const json_t *delt
 
 /* ---- news from workers ---- */
 
+static void note_adopted(struct proxy *p)
+{
+    for (unsigned i = 0; i < p->shared.n_workers; i++)
+        if (proxy_worker_version(&p->workers[i]) != p->config->version)
+            return;
+    if (p->built_ns)
+        p->adopt_ns = p->sys->mono_ns(p->sys) - p->built_ns;
+    p->built_ns = 0;
+}
+
 struct news_task {
     struct io_task task;
     struct proxy *proxy;
@@ -176,6 +189,7 @@ static void on_news(struct io_task *task)
     if (n->verdict && io_spawn(IO_STACK_DEEP, save_verdicts, p, NULL) < 0)
         wt_log(WT_LOG_ERROR, "out of memory: a verdict is in force but not on disk");
     wt_free(n);
+    note_adopted(p);
     io_cond_broadcast(&p->news);
 }
 
@@ -237,6 +251,7 @@ static int load_site_key(struct proxy *p, struct wt_err *err)
         return wt_fail(err, wt_code_from_errno(-fd), "create %s: %s", path, strerror(-fd));
     }
     p->shared.keys = model_identity_keys_from(key);
+    memcpy(p->site_key, key, sizeof key);
     memset(key, 0, sizeof key);
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "http/cookie.h"
+#include "model/kind.h"
 
 #include <stdio.h>
 
@@ -46,8 +47,8 @@ void proxy_live_restore(struct proxy_live *l, const struct proxy_verdict *v, boo
     if (newer)
         l->verdict = *v;
     pthread_mutex_unlock(&l->lock);
-    /* Only errors of the new side take users back here: what a Shared verdict means (the step is taken
-     * back) needs the table before it, which control has. */
+    /* Only errors of the new side take users back here: what a Shared verdict means (the step is
+     * taken back) needs the table before it, which control has. */
     if (newer && rolls_back && v->cause == HEALTH_CAUSE_ERRORS)
         atomic_store_explicit(&l->rolled_back_epoch, v->epoch, memory_order_release);
 }
@@ -109,6 +110,15 @@ static bool is_retired(const struct model_migration_status *s)
     return s->phase == MODEL_PHASE_COMPLETED && s->weight >= 100;
 }
 
+static void set_absorbed(struct proxy_migration *m, const struct model_migration_verdict *v)
+{
+    m->absorbed.epoch = v->epoch;
+    m->absorbed.step = v->step;
+    m->absorbed.at_ms = v->at_ms;
+    m->absorbed.cause = wt_str_z(model_enum_text(&model_enum_verdict_cause, (int)v->cause));
+    m->absorbed.message = wt_arena_str(&m->arena, v->message);
+}
+
 static int set_status(struct proxy_migration *m, const struct model_migration_status *s,
                       struct wt_err *err)
 {
@@ -119,9 +129,12 @@ static int set_status(struct proxy_migration *m, const struct model_migration_st
     m->step = s->step;
     m->weight = s->weight;
     m->table_version = s->table_version;
+    m->held = s->held;
+    if (s->verdict && s->verdict->cause)
+        set_absorbed(m, s->verdict);
     /* A completed one goes on for a route that still names the old side: its users have moved. */
-    m->engaged = s->phase != MODEL_PHASE_UNSET &&
-                 (s->phase != MODEL_PHASE_COMPLETED || s->weight > 0);
+    m->engaged =
+        s->phase != MODEL_PHASE_UNSET && (s->phase != MODEL_PHASE_COMPLETED || s->weight > 0);
     m->old_retired = is_retired(s);
     if (s->table && s->table->bits.len)
         return model_slots_decode(m->slots, s->table->bits, &n, err);
@@ -135,7 +148,8 @@ static int fill(struct proxy_migration *m, const struct model_migration *v, stru
     m->namespace = wt_arena_str(a, v->metadata->namespace);
     m->name = wt_arena_str(a, v->metadata->name);
     m->id = pair(a, m->namespace, m->name);
-    /* Files that no store has seen give no uid: the name has to do, or all of them would share one guard. */
+    /* Files that no store has seen give no uid: the name has to do, or all of them would share one
+     * guard. */
     m->uid = v->metadata->uid.len ? wt_arena_str(a, v->metadata->uid) : m->id;
     m->from = pair(a, m->namespace, spec->from->name);
     m->to = pair(a, m->namespace, spec->to->name);
@@ -189,7 +203,8 @@ void proxy_migration_unref(struct proxy_migration *m)
     wt_free(m);
 }
 
-bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route, struct wt_str backend)
+bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route,
+                            struct wt_str backend)
 {
     if (!m->engaged || (!wt_str_eq(backend, m->from) && !wt_str_eq(backend, m->to)))
         return false;
@@ -246,7 +261,8 @@ static enum proxy_side side_of(const struct proxy_migration *m, uint16_t slot,
     if (proxy_migration_rolled_back(m))
         side = PROXY_SIDE_OLD;
     enum proxy_side other = side == PROXY_SIDE_OLD ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
-    if (!alive[side] && alive[other] && m->may_go_back && !(m->old_retired && other == PROXY_SIDE_OLD))
+    if (!alive[side] && alive[other] && m->may_go_back &&
+        !(m->old_retired && other == PROXY_SIDE_OLD))
         side = other;
     return side;
 }
@@ -259,15 +275,14 @@ void proxy_share_decide(const struct proxy_migration *m, const struct model_iden
     struct wt_str cookie = {NULL, 0};
     http_cookie_get(request, WT_STR(MODEL_IDENTITY_COOKIE), &cookie);
     struct wt_str key = user_key(m, request, client_address);
-    out->identity =
-        model_identity_choose(keys, cookie, key, m->stable, random, &out->mint);
+    out->identity = model_identity_choose(keys, cookie, key, m->stable, random, &out->mint);
     out->anonymous = cookie.len == 0 && key.len == 0;
     out->slot = model_slot_of(m->slot_key, model_identity_str(&out->identity));
     out->side = side_of(m, out->slot, alive);
 }
 
-bool proxy_share_observe(const struct proxy_migration *m, unsigned worker, const struct proxy_share *share,
-                         bool bad, int64_t now_ms, int64_t wall_ms)
+bool proxy_share_observe(const struct proxy_migration *m, unsigned worker,
+                         const struct proxy_share *share, bool bad, int64_t now_ms, int64_t wall_ms)
 {
     struct proxy_live *live = m->live;
     enum health_side side = share->side == PROXY_SIDE_NEW ? HEALTH_NEW : HEALTH_OLD;

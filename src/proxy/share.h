@@ -53,6 +53,11 @@ struct proxy_migration {
     uint64_t version; /* of the document */
     int64_t epoch, step, table_version;
     double weight;    /* per cent */
+    bool held;        /* by a user or the guard */
+    struct {          /* the verdict that control has absorbed; epoch 0: none */
+        int64_t epoch, step, at_ms;
+        struct wt_str cause, message;
+    } absorbed;
     bool engaged;     /* a migration that has not begun, or is over, leaves requests alone */
     enum proxy_key key;
     struct wt_str key_name;

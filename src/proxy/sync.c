@@ -33,7 +33,6 @@ struct sync {
     struct io_cond save; /* it is time to write */
     int64_t sent_ms, back_off_ms;
     uint64_t acked;
-    struct model_identity_keys site_keys; /* as they are on disk */
     /* A set that could not be taken: control must not send it over and over. */
     uint64_t refused_version;
     char refused_store[64];
@@ -95,12 +94,24 @@ static json_t *requests_json(const struct proxy_migration *m)
                      (json_int_t)(s.rescued[PROXY_SIDE_OLD] + s.rescued[PROXY_SIDE_NEW]));
 }
 
+/* What control has told us, for a control that has lost it: also a user's abort. */
+static json_t *absorbed_json(const struct proxy_migration *m)
+{
+    if (m->absorbed.epoch < 1 || m->absorbed.epoch < m->epoch)
+        return json_null();
+    struct wt_str cause = m->absorbed.cause, message = m->absorbed.message;
+    return json_pack("{s:I, s:I, s:s#, s:s#, s:I}", "epoch", (json_int_t)m->absorbed.epoch, "step",
+                     (json_int_t)m->absorbed.step, "cause", cause.ptr, cause.len, "message",
+                     message.ptr ? message.ptr : "", message.len, "atMs",
+                     (json_int_t)m->absorbed.at_ms);
+}
+
 /* Until a snapshot has gone past its epoch: control may have died before it kept it. */
 static json_t *verdict_json(const struct proxy_migration *m)
 {
     struct proxy_verdict v;
     if (!proxy_live_verdict(m->live, &v) || v.epoch < m->epoch)
-        return json_null();
+        return absorbed_json(m);
     return json_pack("{s:I, s:I, s:s, s:s, s:I}", "epoch", (json_int_t)v.epoch, "step",
                      (json_int_t)v.step, "cause", health_cause_text(v.cause), "message", v.message,
                      "atMs", (json_int_t)v.at_wall_ms);
@@ -110,12 +121,12 @@ static json_t *migration_json(const struct sync *s, const struct proxy_migration
 {
     struct health_evidence e;
     health_guard_read(m->live->guard, io_now_ms(), &e);
-    json_t *out =
-        json_pack("{s:s#, s:s#, s:s#, s:I, s:I, s:f, s:I, s:o, s:o, s:o}", "uid", m->uid.ptr,
-                  m->uid.len, "namespace", m->namespace.ptr, m->namespace.len, "name", m->name.ptr,
-                  m->name.len, "epoch", (json_int_t)m->epoch, "step", (json_int_t)m->step, "weight",
-                  m->weight, "tableVersion", (json_int_t)m->table_version, "requests",
-                  requests_json(m), "guard", guard_json(&e), "verdict", verdict_json(m));
+    json_t *out = json_pack("{s:s#, s:s#, s:s#, s:I, s:I, s:f, s:b, s:I, s:o, s:o, s:o}", "uid",
+                            m->uid.ptr, m->uid.len, "namespace", m->namespace.ptr, m->namespace.len,
+                            "name", m->name.ptr, m->name.len, "epoch", (json_int_t)m->epoch, "step",
+                            (json_int_t)m->step, "weight", m->weight, "held", (int)m->held,
+                            "tableVersion", (json_int_t)m->table_version, "requests",
+                            requests_json(m), "guard", guard_json(&e), "verdict", verdict_json(m));
     if (out && s->want_bitmaps && m->epoch > 0)
         json_object_set_new(out, "bitmaps", bitmaps_json(m->live->guard));
     return out;
@@ -167,6 +178,15 @@ static void add_position(const struct sync *s, json_t *report)
     json_object_set_new(report, "have", json_integer((json_int_t)have));
 }
 
+/* Over control's unix socket only: a control that has lost its store takes the key back, or every
+ * user's cookie would be void. */
+static void add_site_key(const struct proxy *p, json_t *report)
+{
+    char key[2 * sizeof p->site_key + 1];
+    wt_hex(p->site_key, sizeof p->site_key, key);
+    json_object_set_new(report, "siteKey", json_string(key));
+}
+
 static char *make_report(struct sync *s)
 {
     struct proxy *p = s->proxy;
@@ -181,6 +201,7 @@ static char *make_report(struct sync *s)
     if (!report)
         return NULL;
     add_position(s, report);
+    add_site_key(p, report);
     if (s->rejected_version)
         json_object_set_new(report, "rejected",
                             json_pack("{s:I, s:s}", "version", (json_int_t)s->rejected_version,
@@ -253,19 +274,17 @@ static void take_site_key(struct sync *s, struct wt_str hex)
     uint8_t key[32];
     if (!wt_unhex(hex, key, sizeof key))
         return;
-    struct model_identity_keys keys = model_identity_keys_from(key);
-    if (memcmp(&keys, &s->site_keys, sizeof keys) == 0)
+    if (memcmp(key, p->site_key, sizeof key) == 0)
         return;
     struct key_file file = {.sys = p->sys, .dir = p->options->state_dir, .key = key};
     io_offload(write_key, &file);
-    memset(key, 0, sizeof key);
     if (file.result < 0) {
         wt_log(WT_LOG_WARN, "the site's key: %s", file.err.msg);
         return;
     }
-    s->site_keys = keys;
+    memcpy(p->site_key, key, sizeof key);
     if (p->config->n_listeners == 0)
-        p->shared.keys = keys;
+        p->shared.keys = model_identity_keys_from(key);
     else
         wt_log(WT_LOG_WARN,
                "the site's key has changed: this proxy signs with it from its next start on");
@@ -444,7 +463,6 @@ int proxy_sync_start(struct proxy *p, struct wt_err *err)
     if (!s)
         return wt_fail(err, WT_ENOMEM, "out of memory");
     s->proxy = p;
-    s->site_keys = p->shared.keys;
     io_cond_init(&s->save);
     const char *path = p->options->control_socket;
     int r = path[0] == '/' ? io_addr_parse(wt_str_z(path), 0, &s->control, err)

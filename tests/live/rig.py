@@ -272,7 +272,7 @@ class Origin:
             with self.lock:
                 self.connections += 1
                 number = self.connections
-                wire = self.open[number] = Wire(sock, 30)
+                wire = self.open[number] = Wire(sock, 120)
             threading.Thread(target=self._serve, args=(wire, number), daemon=True).start()
 
     def _serve(self, wire, number):
@@ -595,3 +595,43 @@ class Proxy:
             assert self.process.returncode == 0, f"ended with {self.process.returncode}: {self.errors()}"
         text = self.errors()
         assert "Sanitizer" not in text and "runtime error" not in text, text
+
+
+class World:
+    """Makes things and ends them, last made first; what went wrong in one of them fails the test."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.things = []
+        self.n_proxies = 0
+
+    def keep(self, thing):
+        self.things.append(thing)
+        return thing
+
+    def origin(self, name="origin", behave=echo, **more):
+        return self.keep(Origin(name, behave, **more))
+
+    def refusing(self):
+        return self.keep(Refusing())
+
+    def blackhole(self):
+        return self.keep(Blackhole())
+
+    def proxy(self, site, **more):
+        self.n_proxies += 1
+        proxy = Proxy(self.directory / f"proxy{self.n_proxies}", site, **more)
+        self.things.append(proxy)
+        return proxy
+
+    def client(self, proxy, **more):
+        return self.keep(Client(proxy.port, **more))
+
+    def end(self):
+        wrong = []
+        for thing in reversed(self.things):
+            try:
+                thing.stop() if isinstance(thing, Proxy) else thing.close()
+            except (AssertionError, OSError) as e:
+                wrong.append(e)
+        assert not wrong, wrong

@@ -524,14 +524,19 @@ def test_without_descriptors_it_neither_spins_nor_dies(world):
     proxy, origin = one_origin(world, nofile=64)
     clients = [Client(proxy.port) for _ in range(100)]
     time.sleep(0.3)
-    cpu = proxy.cpu_s()
+    cpu, looks = proxy.cpu_s(), refusals(proxy)
     time.sleep(1)
     assert proxy.cpu_s() - cpu < 0.3, "it spins"
+    assert refusals(proxy) - looks < 25, "it hardly rests"
     assert proxy.process.poll() is None
     for c in clients:
         c.close()
     wait_for(lambda: quiet_status(proxy) == 200, 5, "a new client to be served")
-    assert proxy.metric("watari_accept_failures_total") + proxy.metric("envoy_http_downstream_cx_overload_reject") > 0
+    assert refusals(proxy) > 0
+
+
+def refusals(proxy):
+    return proxy.metric("watari_accept_failures_total") + proxy.metric("envoy_http_downstream_cx_overload_reject")
 
 
 def quiet_status(proxy):

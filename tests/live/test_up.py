@@ -1,12 +1,10 @@
 """`watari up`: what it starts is kept running, survives it, is taken over again, and is confined."""
 
-import ctypes
-import json
 import os
 import re
 import signal
-import socket
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -259,6 +257,33 @@ def test_all_survive_the_supervisor_and_are_taken_over(up):
     wait_for(lambda: api_is_ready(u), 10, "the API")
 
 
+def test_taken_over_without_a_note(up):
+    """As if the supervisor had been killed before it could write down whom it had started."""
+    u = up()
+    before = u.pids()
+    u.kill_supervisor()
+    notes = u.state / "children"
+    notes.write_text("".join(l for l in notes.read_text().splitlines(True) if not l.startswith("proxy")))
+    u.start()
+    wait_for(lambda: u.errors().count("adopted") == 2, 10, "both to be adopted")
+    assert u.pids() == before
+
+
+def test_note_of_a_pid_that_is_anothers_now(up):
+    u = up()
+    u.kill_supervisor()
+    for pid in u.pids().values():
+        os.kill(pid, signal.SIGKILL)
+    other = subprocess.Popen(["sleep", "60"])
+    (u.state / "children").write_text(f"proxy {other.pid} 1\ncontrol {other.pid} 1\n")
+    u.start()
+    assert other.pid not in u.pids().values()
+    u.close()
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
 def test_all_are_killed_and_a_new_one_starts_all(up):
     u = up()
     before = u.pids()
@@ -378,30 +403,46 @@ def test_links_in_a_childs_directory_are_not_followed(up, tmp_path):
 
 
 @ROOT_ONLY
-def test_as_a_normal_user(up, tmp_path_factory):
-    binary = Path(rig.binary())
+def test_as_a_normal_user(world):
     user = 61234
-    probe = subprocess.run([str(binary), "version"], user=user, group=user, extra_groups=[], capture_output=True,
-                           env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))  # fmt: skip
+    probe = subprocess.run(["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", rig.binary(), "version"],
+                           capture_output=True, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))  # fmt: skip
     if probe.returncode != 0:
         pytest.skip("another user cannot run the binary here")
-    for parent in tmp_path_factory.getbasetemp().parents:
-        if parent.stat().st_mode & 0o001 == 0:
-            pytest.skip(f"another user cannot enter {parent}")
-    base = tmp_path_factory.getbasetemp()
-    for path in (base, *u_parents(base)):
-        path.chmod(path.stat().st_mode | 0o001)
-    u = up(user=user)
-    assert all(own_user(pid)[0] == {user} for pid in u.pids().values())
-    for pid in u.pids().values():
-        s = status_of(pid)
-        assert s["Seccomp"] == "2" and s["NoNewPrivs"] == "1" and int(s["CapEff"], 16) == 0
-    assert u.kill("proxy") < 1.0
-    wait_for(u.is_up, 5, "the next proxy")
+    with tempfile.TemporaryDirectory(prefix="watari-up-", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o755)
+        u = Up(Path(directory) / "up", one_site(world.origin()), user=user)
+        try:
+            for pid in u.pids().values():
+                ids, s = own_user(pid)
+                assert ids == {user}
+                assert s["Seccomp"] == "2" and s["NoNewPrivs"] == "1" and int(s["CapEff"], 16) == 0
+            assert u.kill("proxy") < 1.0
+            wait_for(u.is_up, 5, "the next proxy")
+            before = u.pids()
+            u.kill_supervisor()
+            u.start()
+            wait_for(lambda: u.errors().count("adopted") == 2, 10, "both to be adopted")
+            assert u.pids() == before
+        finally:
+            u.close()
 
 
-def u_parents(base):
-    return [p for p in base.iterdir() if p.is_dir() and not p.is_symlink()]
+@pytest.mark.parametrize("options, can", [((), False), (("--no-sandbox",), True)])
+def test_proxy_cannot_write_outside(up, options, can):
+    """The only way to have it write somewhere: a log that was rotated away, and a link in its place."""
+    u = up(*options)
+    outside = u.directory.parent / "outside"
+    outside.mkdir()
+    outside.chmod(0o777)
+    u.log_path.rename(u.directory / "old.log")
+    u.log_path.symlink_to(outside / "stolen")
+    os.kill(u.pids()["proxy"], signal.SIGHUP)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end and not (outside / "stolen").exists():
+        assert rig.ask(u.port).status == 200
+        time.sleep(0.05)
+    assert (outside / "stolen").exists() == can
 
 
 def test_sandbox_is_on(up):

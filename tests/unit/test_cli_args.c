@@ -21,7 +21,8 @@ struct outputs {
     int64_t duration_ms;
 };
 
-static int parse(const char *line, struct outputs *o, struct cli_texts *operands, struct wt_err *err)
+static int parse(const char *line, struct outputs *o, struct cli_texts *operands,
+                 struct wt_err *err)
 {
     static char copy[512];
     static char *argv[32];
@@ -59,7 +60,9 @@ static void test_args_good(void **state)
     assert_string_equal(o.texts.items[2], "c");
     assert_int_equal(operands.n, 3);
     assert_string_equal(operands.items[2], "-d");
-    assert_int_equal(parse("--all=false --output= - --workers 4 --users 2.5 --wait 1m30s", &o, &operands, &err), 0);
+    assert_int_equal(
+        parse("--all=false --output= - --workers 4 --users 2.5 --wait 1m30s", &o, &operands, &err),
+        0);
     assert_false(o.flag);
     assert_string_equal(o.text, "");
     assert_string_equal(operands.items[0], "-");
@@ -114,7 +117,8 @@ static void test_args_bad(void **state)
         struct outputs o;
         struct cli_texts operands;
         struct wt_err err = {0};
-        if (parse(rows[i].line, &o, &operands, &err) != WT_EINVAL || !strstr(err.msg, rows[i].sentence))
+        if (parse(rows[i].line, &o, &operands, &err) != WT_EINVAL ||
+            !strstr(err.msg, rows[i].sentence))
             fail_msg("%s: \"%s\"", rows[i].line, err.msg);
     }
 }
@@ -170,12 +174,12 @@ static void test_texts(void **state)
     static const struct {
         double percent;
         const char *text;
-    } percents[] = {{0, "0 %"},       {100, "100 %"},    {25, "25 %"},   {0.002, "0.002 %"},
+    } percents[] = {{0, "0 %"},       {100, "100 %"},      {25, "25 %"}, {0.002, "0.002 %"},
                     {12.5, "12.5 %"}, {33.333, "33.33 %"}, {10, "10 %"}, {0.1, "0.1 %"}};
     static const struct {
         int64_t ms;
         const char *text;
-    } spans[] = {{-5, "0s"},         {999, "0s"},          {119999, "119s"},       {120000, "2m"},
+    } spans[] = {{-5, "0s"},        {999, "0s"},       {119999, "119s"},      {120000, "2m"},
                  {7199999, "119m"}, {7200000, "2h0m"}, {172799999, "47h59m"}, {172800000, "2d"}};
     static const struct {
         const char *json, *text;
@@ -201,7 +205,9 @@ static void test_texts(void **state)
     }
 }
 
-#define ROUTE(refs) "{\"kind\":\"HTTPRoute\",\"metadata\":{\"name\":\"r\"},\"spec\":{\"rules\":[{\"backendRefs\":[" refs "]}]}}"
+#define ROUTE(refs)                                                                                \
+    "{\"kind\":\"HTTPRoute\",\"metadata\":{\"name\":\"r\"},\"spec\":{\"rules\":[{\"backendRefs\":" \
+    "[" refs "]}]}}"
 #define REF(name, more) "{\"kind\":\"Backend\",\"name\":\"" name "\"" more "}"
 
 static void test_finish_route(void **state)
@@ -213,18 +219,23 @@ static void test_finish_route(void **state)
         {ROUTE(REF("old", "")), ROUTE(REF("new", "")), 1},
         {ROUTE(REF("new", "")), ROUTE(REF("new", "")), 0},
         {ROUTE(REF("old", ",\"weight\":3")), ROUTE(REF("new", ",\"weight\":3")), 1},
-        {ROUTE(REF("old", ",\"weight\":90") "," REF("new", ",\"weight\":10")), ROUTE(REF("new", ",\"weight\":100")),
-         1},
-        {ROUTE(REF("old", ",\"weight\":0") "," REF("new", ",\"weight\":0")), ROUTE(REF("new", ",\"weight\":1")), 1},
-        {ROUTE(REF("old", ",\"weight\":1000000") "," REF("new", "")), ROUTE(REF("new", ",\"weight\":1000000")), 1},
+        {ROUTE(REF("old", ",\"weight\":90") "," REF("new", ",\"weight\":10")),
+         ROUTE(REF("new", ",\"weight\":100")), 1},
+        {ROUTE(REF("old", ",\"weight\":0") "," REF("new", ",\"weight\":0")),
+         ROUTE(REF("new", ",\"weight\":1")), 1},
+        {ROUTE(REF("old", ",\"weight\":1000000") "," REF("new", "")),
+         ROUTE(REF("new", ",\"weight\":1000000")), 1},
         {ROUTE(REF("third", "") "," REF("old", "")), ROUTE(REF("third", "") "," REF("new", "")), 1},
-        {ROUTE(REF("old", ",\"namespace\":\"other\"")), ROUTE(REF("old", ",\"namespace\":\"other\"")), 0},
-        {ROUTE("{\"kind\":\"Service\",\"name\":\"old\"}"), ROUTE("{\"kind\":\"Service\",\"name\":\"old\"}"), 0},
+        {ROUTE(REF("old", ",\"namespace\":\"other\"")),
+         ROUTE(REF("old", ",\"namespace\":\"other\"")), 0},
+        {ROUTE("{\"kind\":\"Service\",\"name\":\"old\"}"),
+         ROUTE("{\"kind\":\"Service\",\"name\":\"old\"}"), 0},
         {ROUTE(REF("old", "") "," REF("old", "")), ROUTE(REF("new", ",\"weight\":2")), 2},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        json_t *route = json_loads(rows[i].before, 0, NULL), *after = json_loads(rows[i].after, 0, NULL);
+        json_t *route = json_loads(rows[i].before, 0, NULL),
+               *after = json_loads(rows[i].after, 0, NULL);
         assert_non_null(route);
         assert_non_null(after);
         assert_int_equal(cli_finish_route(route, "old", "new"), rows[i].changed);
@@ -237,8 +248,8 @@ static void test_finish_route(void **state)
 
 static void add_sample(struct cli_window *w, double weight, int old, int new, int64_t at_ms)
 {
-    json_t *doc = json_pack("{s:{s:f, s:i, s:{s:i, s:i}}}", "status", "weight", weight, "epoch", 1, "requests",
-                            "old", old, "new", new);
+    json_t *doc = json_pack("{s:{s:f, s:i, s:{s:i, s:i}}}", "status", "weight", weight, "epoch", 1,
+                            "requests", "old", old, "new", new);
     cli_window_add(w, doc, at_ms);
     json_decref(doc);
 }
@@ -273,10 +284,10 @@ static void test_window(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_args_good),   cmocka_unit_test(test_args_word),
-        cmocka_unit_test(test_args_bad),    cmocka_unit_test(test_table),
+        cmocka_unit_test(test_args_good),          cmocka_unit_test(test_args_word),
+        cmocka_unit_test(test_args_bad),           cmocka_unit_test(test_table),
         cmocka_unit_test(test_table_many_columns), cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_finish_route), cmocka_unit_test(test_window),
+        cmocka_unit_test(test_finish_route),       cmocka_unit_test(test_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
