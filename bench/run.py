@@ -35,8 +35,8 @@ class Effort:
     """How long and how often; --quick is for CI."""
 
     def __init__(self, quick, rounds, seconds):
-        self.rounds = rounds or (2 if quick else 3)
-        self.seconds = seconds or (0.7 if quick else 3.0)
+        self.rounds = rounds or (1 if quick else 3)
+        self.seconds = seconds or (0.6 if quick else 3.0)
         self.warm = 0.3 if quick else 0.5
         self.shares = SHARES[1:] if quick else SHARES
         self.idle_counts = [2000] if quick else [5000, 18000]
@@ -282,7 +282,7 @@ PARTS = {"saturation": saturation, "rates": rates, "latency": latency, "idle": i
 RUNNING_TOGETHER = {"saturation", "rates", "latency"}
 
 
-def bench_all(bench, names, only):
+def bench_all(bench, names, only, quiet):
     results = {}
     bench.found = factories(bench, only)
     bench.origin = peers.Origin(bench)
@@ -295,23 +295,21 @@ def bench_all(bench, names, only):
                 peer.stop()
             together = []
         results[name] = PARTS[name](bench, together)
+        if not quiet:
+            show(name, results[name])
     return results
 
 
-def show(names, results):
-    for name in names:
-        print()
-        if results.get(name):
-            print(getattr(table, name)(results[name]))
-        else:
-            print(f"  {name}: not measured (the notes say why)")
+def show(name, result):
+    text = getattr(table, name)(result) if result else f"  {name}: not measured (the notes say why)"
+    print(f"\n{text}", flush=True)
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--json", action="store_true", help="every figure of every round")
-    parser.add_argument("--quick", action="store_true", help="about 40 s; for CI")
+    parser.add_argument("--quick", action="store_true", help="within a minute; for CI")
     parser.add_argument("--build", metavar="DIR", help="build directory (build)")
     parser.add_argument("--dir", help="where the peers' files and logs go for the time of the run")
     parser.add_argument("--peer", action="append", metavar="NAME",
@@ -344,7 +342,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         bench = Bench(args)
-        results = bench_all(bench, names, args.peer)
+        results = bench_all(bench, names, args.peer, quiet=args.json)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -355,7 +353,6 @@ def main():
     if args.json:
         print(json.dumps({"results": results, "notes": bench.notes, "seconds": seconds}, indent=1))
     else:
-        show(names, results)
         print(f"\n  {seconds:.0f} s, medians of {bench.effort.rounds} rounds; core us: busy time "
               "of the proxy's core, whoever used it")
     return 1 if wrong_answers(results) else 0

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* The snapshot of files on a command line: for a proxy that needs no control. */
 static int add_doc(void *ctx, const struct model_doc *doc)
@@ -93,5 +94,8 @@ int cli_proxy(int argc, char **argv)
         r = io_sandbox_enter(&confined, &err);
     if (r == 0)
         r = proxy_run(&o, &err);
-    return r < 0 ? cli_fail("proxy", &err) : CLI_OK;
+    int code = r < 0 ? cli_fail("proxy", &err) : CLI_OK;
+    /* Drained or not, flows of the main thread (sync, probes, admin) still wait on their stacks: they end with the process. */
+    fflush(NULL);
+    _exit(code);
 }

@@ -85,8 +85,11 @@ static void reset_arrives(struct io_sim *sim, struct sim_event *e)
 
 static void send_reset(struct io_sim *sim, struct sim_end *from)
 {
-    if (from->peer && !from->peer->reset)
-        add_event(sim, arrival_ns(sim, from), from->peer, NULL, 0, reset_arrives);
+    if (!from->peer || from->peer->reset)
+        return;
+    /* Without memory it comes early: the network does not forget. */
+    if (add_event(sim, arrival_ns(sim, from), from->peer, NULL, 0, reset_arrives) < 0)
+        reset_now(sim, from->peer);
 }
 
 static bool gone(const struct sim_end *end)
@@ -311,7 +314,8 @@ static void send_fin(struct io_sim *sim, struct sim_end *end)
     if (end->fin_sent || !end->peer)
         return;
     end->fin_sent = true;
-    add_event(sim, arrival_ns(sim, end), end->peer, NULL, 0, end_arrives);
+    if (add_event(sim, arrival_ns(sim, end), end->peer, NULL, 0, end_arrives) < 0)
+        reset_now(sim, end->peer);
 }
 
 static int sim_shutdown(struct io_sys *sys, int fd, int how)
@@ -342,8 +346,11 @@ static ssize_t recv_result(struct io_sim *sim, struct sim_end *end, void *out, s
     if (flags & MSG_PEEK)
         return (ssize_t)got;
     wt_buf_consume(&end->inbox, got);
-    if (end->peer && end->peer->blocked)
-        add_event(sim, arrival_ns(sim, end), end->peer, NULL, 0, room_arrives);
+    if (end->peer && end->peer->blocked &&
+        add_event(sim, arrival_ns(sim, end), end->peer, NULL, 0, room_arrives) < 0) {
+        end->peer->blocked = false;
+        edge(sim, end->peer);
+    }
     return (ssize_t)got;
 }
 

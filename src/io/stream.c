@@ -130,7 +130,6 @@ int io_wait_watching(struct io_stream *s, unsigned events, struct io_stream *wat
                      int64_t deadline_ms)
 {
     struct io_fiber *self = io_self();
-    struct io_fiber *old = watched->reader;
     int r = 0;
     while (s->fd >= 0 && watched->fd >= 0) {
         unsigned now = events_of(s) & events;
@@ -142,7 +141,8 @@ int io_wait_watching(struct io_stream *s, unsigned events, struct io_stream *wat
             s->reader = self;
         if (events & IO_OUT)
             s->writer = self;
-        if (!old)
+        /* Asked anew each time round: whoever began to read meanwhile must not lose its place to one who only watches. */
+        if (!watched->reader)
             watched->reader = self;
         r = io_park(deadline_ms);
         if (s->reader == self)

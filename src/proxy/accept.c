@@ -89,6 +89,8 @@ static void start(struct proxy_worker *w, struct proxy_listener *l)
     return;
 no_memory:
     wt_free(a);
+    /* The kernel goes on taking connections for a listener that nobody accepts from. */
+    io_timer_set(&w->accept_again, io_now_ms() + PAUSE_MS);
     wt_log(WT_LOG_ERROR, "worker %u: out of memory: it does not accept on %s", w->id, l->text);
 }
 
@@ -125,4 +127,9 @@ void proxy_accept_follow(struct proxy_worker *w)
     for (uint32_t i = 0; i < c->n_listeners && !w->draining; i++)
         if (!running(w, c->listeners[i]))
             start(w, c->listeners[i]);
+}
+
+void proxy_accept_again(struct io_timer *t)
+{
+    proxy_accept_follow(WT_CONTAINER(t, struct proxy_worker, accept_again));
 }

@@ -7,6 +7,8 @@
 /* Starts and stops accepting as the worker's newest config (or its draining) says. Loop's thread. */
 void proxy_accept_follow(struct proxy_worker *w);
 
+void proxy_accept_again(struct io_timer *t); /* fires of worker->accept_again */
+
 /* A client connection of HTTP/1 (inbound.c): the descriptor is taken over. */
 struct proxy_listener;
 void proxy_h1_in_start(struct proxy_worker *w, struct proxy_listener *listener, int fd,

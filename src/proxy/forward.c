@@ -285,6 +285,8 @@ static bool wants_retry(struct proxy_trip *t, struct proxy_try *try, const struc
     unsigned status = try->response ? try->response->status : 0;
     if (t->gone || !may_go_on(t, try, tried) || !proxy_policy_wants_retry(p, failure, status))
         return false;
+    if (io_now_ms() >= t->deadline_ms) /* it would end before it began, and hide why */
+        return false;
     if (!proxy_retry_safe(p, failure, http_method_idempotent(t->in->request->method)))
         return false;
     if (try->upload) { /* the body went by and is not kept */

@@ -206,6 +206,7 @@ int proxy_worker_init(struct proxy_worker *w, unsigned id, struct proxy_shared *
     wt_list_init(&w->older);
     wt_list_init(&w->conns);
     wt_list_init(&w->accepting);
+    io_timer_init(&w->accept_again, proxy_accept_again);
     w->stats = proxy_stats_worker(shared->stats, id);
     uint64_t seed = id;
     shared->sys->random(shared->sys, &seed, sizeof seed);
@@ -221,6 +222,7 @@ int proxy_worker_init(struct proxy_worker *w, unsigned id, struct proxy_shared *
 
 void proxy_worker_done(struct proxy_worker *w)
 {
+    io_timer_cancel(&w->accept_again);
     proxy_config_unref(w->pin->config);
     wt_free(w->pin);
     free_buffers(w);

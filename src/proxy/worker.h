@@ -4,6 +4,7 @@
 #define PROXY_WORKER_H
 
 #include "base/hash.h"
+#include "io/loop.h"
 #include "model/identity.h"
 #include "proxy/accesslog.h"
 #include "proxy/config.h"
@@ -32,6 +33,7 @@ struct proxy_worker {
     struct proxy_pin *pin; /* the newest */
     struct wt_list older;  /* pins that requests still run on */
     struct wt_list conns;  /* all client connections */
+    struct io_timer accept_again; /* after a lack of memory */
     struct wt_list accepting; /* struct proxy_acceptor of this worker */
     uint32_t n_conns;
     bool draining;

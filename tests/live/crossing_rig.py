@@ -34,18 +34,22 @@ class Side:
         self.name, self.status, self.delay_s, self.healthy = name, 200, 0.0, True
         self.probes = 0
         self.answered = 0
-        self.listener = socket.create_server((rig.HOST, 0), backlog=512)
-        self.port = self.listener.getsockname()[1]
+        self.port = 0
         self.wires = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.open()
+
+    def open(self):
+        self.listener = socket.create_server((rig.HOST, self.port), backlog=512)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     def break_(self, status=200, delay_s=0.0):
         self.status, self.delay_s = status, delay_s
 
-    def _accept(self):
+    def _accept(self, listener):
         while True:
             try:
-                sock, _ = self.listener.accept()
+                sock, _ = listener.accept()
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

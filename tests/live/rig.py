@@ -203,6 +203,7 @@ class Request(Message):
         self.connection = connection
         self.origin = origin
         self.whole = False  # the body was read to its end
+        self.sent = 0  # of a body without end
 
     def __repr__(self):
         return f"<{self.start} on {self.origin}#{self.connection}>"

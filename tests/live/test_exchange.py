@@ -379,7 +379,6 @@ def flood(wire, request):
     """As many bytes as the peer takes, counted."""
     wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-    request.sent = 0
     wire.sock.settimeout(None)
     while True:
         wire.send(piece)

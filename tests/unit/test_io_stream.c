@@ -131,6 +131,54 @@ static void watching(void *arg)
     io_stream_close(&c);
 }
 
+/* x is what the reader waits for first, y what the watcher waits for, w what both have an eye on.
+ */
+struct beside {
+    struct io_stream x, x_peer, y, y_peer, w, w_peer;
+    ssize_t read;
+};
+
+static void watcher(void *arg)
+{
+    struct beside *b = arg;
+    io_wait_watching(&b->y, IO_IN, &b->w, in_ms(1000));
+}
+
+static void late_reader(void *arg)
+{
+    struct beside *b = arg;
+    char c;
+    io_read(&b->x, &c, 1, in_ms(500));
+    io_read_now(&b->w, &c, 1);
+    io_read_now(&b->w, &c, 1);
+    b->read = io_read(&b->w, &c, 1, in_ms(500));
+}
+
+/* Who begins to read a stream after its watcher was woken, but before the watcher runs, keeps the
+ * place of the reader. An upload stood still for a minute otherwise. */
+static void watching_beside_a_reader(void *arg)
+{
+    struct beside b = {.read = 0};
+    struct io_fiber *watches, *reads;
+    pair(&b.x, &b.x_peer);
+    pair(&b.y, &b.y_peer);
+    pair(&b.w, &b.w_peer);
+    assert_int_equal(io_spawn(IO_STACK_FLOW, watcher, &b, &watches), 0);
+    assert_int_equal(io_spawn(IO_STACK_FLOW, late_reader, &b, &reads), 0);
+    io_sleep_until(in_ms(5));
+    io_write_str(&b.x_peer, WT_STR("x"), in_ms(100));
+    io_write_str(&b.w_peer, WT_STR("w"), in_ms(100));
+    io_sleep_until(in_ms(5));
+    io_write_str(&b.w_peer, WT_STR("w"), in_ms(100));
+    io_join(reads);
+    assert_int_equal(b.read, 1);
+    io_write_str(&b.y_peer, WT_STR("y"), in_ms(100));
+    io_join(watches);
+    struct io_stream *all[] = {&b.x, &b.x_peer, &b.y, &b.y_peer, &b.w, &b.w_peer};
+    for (int i = 0; i < 6; i++)
+        io_stream_close(all[i]);
+}
+
 /* Another process may hold the listener: a closed shared stream must not be told of connections any
  * more. */
 static void shared_listener_closed(void *arg)
@@ -263,6 +311,7 @@ static void descriptors(void *arg)
 IN_LOOP(waits)
 IN_LOOP(back_pressure)
 IN_LOOP(watching)
+IN_LOOP(watching_beside_a_reader)
 IN_LOOP(shared_listener_closed)
 IN_LOOP(processes)
 IN_LOOP(descriptors)
@@ -270,9 +319,13 @@ IN_LOOP(descriptors)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_waits),     cmocka_unit_test(in_back_pressure),
-        cmocka_unit_test(in_watching),  cmocka_unit_test(in_shared_listener_closed),
-        cmocka_unit_test(in_processes), cmocka_unit_test(in_descriptors),
+        cmocka_unit_test(in_waits),
+        cmocka_unit_test(in_back_pressure),
+        cmocka_unit_test(in_watching),
+        cmocka_unit_test(in_watching_beside_a_reader),
+        cmocka_unit_test(in_shared_listener_closed),
+        cmocka_unit_test(in_processes),
+        cmocka_unit_test(in_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
