@@ -107,8 +107,10 @@ static void bytes_arrive(struct io_sim *sim, struct sim_event *e)
         send_reset(sim, end);
         return;
     }
-    if (wt_buf_add(&end->inbox, e->bytes, e->n) < 0)
+    if (wt_buf_add(&end->inbox, e->bytes, e->n) < 0) {
+        send_reset(sim, end);
         reset_now(sim, end);
+    }
     sim_note(sim, CALL_HAPPEN, end->fd, (long)e->n);
     edge(sim, end);
 }

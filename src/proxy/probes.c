@@ -79,8 +79,10 @@ static void take_result(struct probe *pb, bool success, const struct wt_err *err
     set_gauges(pb->backend);
     if (!first || was != success)
         log_change(pb, err);
-    if (was != success)
+    if (was != success) {
+        pb->all->proxy->n_news++;
         io_cond_broadcast(&pb->all->proxy->news);
+    }
 }
 
 /* The policy may change while the check runs: the reference keeps what it points into. */

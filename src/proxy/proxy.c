@@ -190,6 +190,7 @@ static void on_news(struct io_task *task)
         wt_log(WT_LOG_ERROR, "out of memory: a verdict is in force but not on disk");
     wt_free(n);
     note_adopted(p);
+    p->n_news++;
     io_cond_broadcast(&p->news);
 }
 

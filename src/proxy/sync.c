@@ -317,6 +317,7 @@ static int take_answer(struct sync *s, const struct rpc_answer *a, struct wt_err
 struct call {
     struct sync *sync;
     char *body;
+    uint64_t n_news; /* that the body tells */
     bool done;
     int result;
     struct rpc_answer answer;
@@ -342,7 +343,7 @@ static void run_call(void *arg)
 /* News is worth more than the answer that is awaited: control asks again at once. */
 static void wait_for_call(struct sync *s, struct call *c, struct io_fiber *fiber)
 {
-    if (!c->done)
+    if (!c->done && s->proxy->n_news == c->n_news)
         io_cond_wait(&s->proxy->news, IO_NEVER);
     while (!c->done && io_now_ms() < s->sent_ms + SPACING_MS)
         io_cond_wait(&s->proxy->news, s->sent_ms + SPACING_MS);
@@ -364,7 +365,7 @@ static void note_absence(struct sync *s, const struct wt_err *err)
 
 static void exchange(struct sync *s)
 {
-    struct call c = {.sync = s, .body = make_report(s)};
+    struct call c = {.sync = s, .n_news = s->proxy->n_news, .body = make_report(s)};
     struct io_fiber *fiber;
     uint64_t before = model_snapshot_version(s->proxy->snapshot);
     s->sent_ms = io_now_ms();

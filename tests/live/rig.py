@@ -6,6 +6,7 @@ exactly what went over the wire.
 
 import json
 import os
+import random
 import re
 import resource
 import socket
@@ -39,9 +40,14 @@ def wait_for(condition, seconds=10.0, what="a condition"):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind((HOST, 0))
-        return s.getsockname()[1]
+    """Below the range from which the kernel takes the local ports of connections: there nobody slips in by chance."""
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind((HOST, random.randrange(10000, 32000)))
+            except OSError:
+                continue
+            return s.getsockname()[1]
 
 
 class Refusing:
@@ -508,13 +514,18 @@ class Proxy:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=env,
                                             preexec_fn=limit)  # fmt: skip
         self.port = self.site.port
-        wait_for(self._is_up, 20, f"the proxy to start: {self.errors()}")
+        try:
+            wait_for(self._is_up, 30, "the proxy to start")
+        except AssertionError as e:
+            self.kill()
+            raise AssertionError(f"{e}: {self.errors()}") from e
 
     def _is_up(self):
         assert self.process.poll() is None, f"the proxy ended with {self.process.returncode}: {self.errors()}"
         found = re.search(r"admin on http://127\.0\.0\.1:(\d+)", self.errors())
         self.admin_port = int(found[1]) if found else None
-        return self.admin_port and f"127.0.0.1:{self.port}" in self.errors()
+        assert "in use" not in self.errors()
+        return self.admin_port and re.search(rf"listening on http://127\.0\.0\.1:{self.port}\b", self.errors())
 
     def errors(self):
         return self.errors_path.read_text(errors="replace")

@@ -215,13 +215,15 @@ def test_separate_state_is_not_rolled_back(up, serve):
 
 def test_no_way_back_to_a_dead_side(up, serve):
     s = serve("dead", checked=True)
+    s.migrate([{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}])
+    s.wait_in_force(10)
     with Load(up.port, "dead.test", 40, threads=3, rate=100):
-        time.sleep(0.6)  # what was normal before
-    s.migrate([{"setWeight": 50}, {"pause": {}}])
+        time.sleep(0.8)  # what is normal
+    s.say("promote")
     s.wait_in_force(50)
     s.old.close()
     rig.wait_for(lambda: re.search("default/dead-old.* is unhealthy", up.errors()), 5, "the probes to see it")
-    time.sleep(0.2)
+    time.sleep(0.3)
     last = s.say("abort")
     assert last["result"] == "Refused" and "no healthy endpoint" in last["message"]
     with Load(up.port, "dead.test", 40, threads=3, rate=100) as load:

@@ -19,7 +19,7 @@ static const char *const methods[] = {"GET", "HEAD", "PUT", "POST"};
 struct request {
     int method;
     unsigned user;
-    int64_t sent_ns; /* 0: not yet */
+    int64_t sent_ns;      /* 0: not yet */
     uint64_t old_refused; /* connects to the old side that had failed by then */
     unsigned n_seen;      /* by origins, heads that were whole */
 };
@@ -167,7 +167,8 @@ static void saw(struct world *w, unsigned id, enum proxy_side side)
     if (!q->sent_ns)
         wrong(w, id, "an origin saw it before it was sent");
     if (!belongs(w, q, side, io_now_ns()))
-        wrong(w, id, side == PROXY_SIDE_NEW ? "it came to the new side" : "it came to the old side");
+        wrong(w, id,
+              side == PROXY_SIDE_NEW ? "it came to the new side" : "it came to the old side");
     if (q->n_seen++ && q->method == POST)
         wrong(w, id, "it was sent twice");
     total.seen[side]++;
@@ -414,7 +415,8 @@ static void write_request(struct client *c, unsigned id, struct wt_buf *out, siz
     bool chunked = has_body && !c->old_version && chance(&c->rng, 40);
     bool expect = has_body && n > 0 && !c->old_version && chance(&c->rng, 20);
     fill(&body, body_seed(w, id), n);
-    wt_buf_printf(out, "%s /r/%u HTTP/1.%d\r\nHost: shop.example\r\nX-Id: %u\r\nX-User: user-%u\r\n",
+    wt_buf_printf(out,
+                  "%s /r/%u HTTP/1.%d\r\nHost: shop.example\r\nX-Id: %u\r\nX-User: user-%u\r\n",
                   methods[q->method], id, !c->old_version, id, q->user);
     if (expect)
         wt_buf_printf(out, "Expect: 100-continue\r\n");
@@ -453,7 +455,8 @@ static void check_answer(struct client *c, unsigned id, struct wt_str body)
     answer_body(w, id, &want);
     if (w->requests[id].method != HEAD && !wt_str_eq(body, wt_buf_str(&want)))
         wrong(w, id, "the answer's body is wrong");
-    if (c->m.trailer[0] && (strncmp(c->m.trailer, "X-Sum: ", 7) && strncmp(c->m.trailer, "x-sum: ", 7)))
+    if (c->m.trailer[0] &&
+        (strncmp(c->m.trailer, "X-Sum: ", 7) && strncmp(c->m.trailer, "x-sum: ", 7)))
         wrong(w, id, "the trailer is wrong");
     if (status == 503) {
         w->n_errors++;
@@ -489,7 +492,8 @@ static bool read_answer(struct client *c, unsigned id)
         return false;
     }
     check_answer(c, id, wt_buf_str(&body));
-    bool close = mini_field(c->m.head, "connection", value, sizeof value) && !strcasecmp(value, "close");
+    bool close =
+        mini_field(c->m.head, "connection", value, sizeof value) && !strcasecmp(value, "close");
     bool keep = mini_field(c->m.head, "connection", value, sizeof value) &&
                 !strcasecmp(value, "keep-alive");
     return !close && (!c->old_version || keep);
@@ -613,7 +617,8 @@ static void publish(struct world *w, unsigned weight)
     struct era *e = &w->eras[w->n_eras++];
     rig_set(&w->rig,
             "{'apiVersion':'watari.dev/v1alpha1','kind':'Migration','metadata':{'name':'move',"
-            "'namespace':'default','uid':'u-1'},'spec':{'routeRefs':[{'kind':'HTTPRoute','name':'shop'}],"
+            "'namespace':'default','uid':'u-1'},'spec':{'routeRefs':[{'kind':'HTTPRoute','name':'"
+            "shop'}],"
             "'from':{'name':'old'},'to':{'name':'new'},'state':'Shared',"
             "'userKey':{'header':'X-User','stable':true},'steps':[{'setWeight':50}]},"
             "'status':{'phase':'Progressing','epoch':%d,'step':%d,'weight':%g,"
@@ -693,7 +698,8 @@ static void direct(struct world *w)
         break;
     case 3: /* hosts come and go: a new host is healthy, so nobody may be dead meanwhile */
         if (all_alive(w) && w->n_eras < ERAS) {
-            rig_set_backend(&w->rig, chance(&w->rng, 50) ? "old" : "new", chance(&w->rng, 50) ? 1 : 2, 1);
+            rig_set_backend(&w->rig, chance(&w->rng, 50) ? "old" : "new",
+                            chance(&w->rng, 50) ? 1 : 2, 1);
             rig_set_backend(&w->rig, "old", 1, 1 + (int)wt_rng_below(&w->rng, HOSTS));
             rig_set_backend(&w->rig, "new", 2, 1 + (int)wt_rng_below(&w->rng, HOSTS));
             publish(w, HALF);
@@ -740,10 +746,11 @@ static void set_up(struct world *w)
     rig_set_backend(&w->rig, "old", 1, HOSTS);
     rig_set_backend(&w->rig, "new", 2, HOSTS);
     if (w->seed % 2)
-        rig_set_policy(&w->rig, w->seed % 4 == 1 ? "new" : "old",
-                       "'timeout':{'http':{'requestTimeout':'3s'}},'retry':{'numRetries':2,"
-                       "'retryOn':{'triggers':['5xx','reset','connect-failure'],'httpStatusCodes':[503]},"
-                       "'perRetry':{'timeout':'1s'}}");
+        rig_set_policy(
+            &w->rig, w->seed % 4 == 1 ? "new" : "old",
+            "'timeout':{'http':{'requestTimeout':'3s'}},'retry':{'numRetries':2,"
+            "'retryOn':{'triggers':['5xx','reset','connect-failure'],'httpStatusCodes':[503]},"
+            "'perRetry':{'timeout':'1s'}}");
     publish(w, HALF);
 }
 
@@ -757,7 +764,8 @@ static void run_world(void *arg)
     set_up(w);
     io_sleep_until(io_now_ms() + 1);
     for (unsigned i = 0; i < CLIENTS; i++) {
-        clients[i] = (struct client){w, {wt_mix64(w->seed * CLIENTS + i)}, i * CALLS, (i + 1) * CALLS};
+        clients[i] =
+            (struct client){w, {wt_mix64(w->seed * CLIENTS + i)}, i * CALLS, (i + 1) * CALLS};
         for (unsigned k = i * CALLS; k < (i + 1) * CALLS; k++) {
             w->requests[k].method = (int)wt_rng_below(&clients[i].rng, METHODS);
             w->requests[k].user = wt_rng_below(&clients[i].rng, 30);
@@ -826,7 +834,9 @@ static uint64_t play(uint64_t seed, struct world *w)
 int main(int argc, char **argv)
 {
     uint64_t first = argc > 2 ? strtoull(argv[1], NULL, 10) : 1;
-    uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? strtoull(argv[1], NULL, 10) : SEEDS;
+    uint64_t n = argc > 2   ? strtoull(argv[2], NULL, 10)
+                 : argc > 1 ? strtoull(argv[1], NULL, 10)
+                            : SEEDS;
     unsigned bad = 0, right = 0, errors = 0;
     struct world *w = malloc(sizeof *w);
     wt_log_setup("sim_proxy", WT_LOG_ERROR);

@@ -63,18 +63,22 @@ static inline void rig_set(struct rig *r, const char *format, ...)
 
 static inline void rig_set_gateway(struct rig *r)
 {
-    rig_set(r, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway',"
-               "'metadata':{'name':'web','namespace':'default'},'spec':{'gatewayClassName':'watari',"
-               "'addresses':[{'type':'IPAddress','value':'10.0.0.1'}],"
-               "'listeners':[{'name':'http','port':80,'protocol':'HTTP'}]}}");
+    rig_set(r,
+            "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway',"
+            "'metadata':{'name':'web','namespace':'default'},'spec':{'gatewayClassName':'watari',"
+            "'addresses':[{'type':'IPAddress','value':'10.0.0.1'}],"
+            "'listeners':[{'name':'http','port':80,'protocol':'HTTP'}]}}");
 }
 
 static inline void rig_set_route(struct rig *r, const char *backend)
 {
-    rig_set(r, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'HTTPRoute',"
-               "'metadata':{'name':'shop','namespace':'default'},'spec':{'parentRefs':[{'name':'web'}],"
-               "'rules':[{'matches':[{'path':{'type':'PathPrefix','value':'/'}}],"
-               "'backendRefs':[{'group':'watari.dev','kind':'Backend','name':'%s'}]}]}}", backend);
+    rig_set(
+        r,
+        "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'HTTPRoute',"
+        "'metadata':{'name':'shop','namespace':'default'},'spec':{'parentRefs':[{'name':'web'}],"
+        "'rules':[{'matches':[{'path':{'type':'PathPrefix','value':'/'}}],"
+        "'backendRefs':[{'group':'watari.dev','kind':'Backend','name':'%s'}]}]}}",
+        backend);
 }
 
 /* Hosts 10.0.NET.1 … n, port 80. */
@@ -84,15 +88,19 @@ static inline void rig_set_backend(struct rig *r, const char *name, int net, int
     for (int i = 1; i <= n; i++)
         snprintf(list + strlen(list), sizeof list - strlen(list),
                  "%s{'address':'10.0.%d.%d','port':80}", i > 1 ? "," : "", net, i);
-    rig_set(r, "{'apiVersion':'watari.dev/v1alpha1','kind':'Backend',"
-               "'metadata':{'name':'%s','namespace':'default'},'spec':{'endpoints':[%s]}}", name, list);
+    rig_set(r,
+            "{'apiVersion':'watari.dev/v1alpha1','kind':'Backend',"
+            "'metadata':{'name':'%s','namespace':'default'},'spec':{'endpoints':[%s]}}",
+            name, list);
 }
 
 static inline void rig_set_policy(struct rig *r, const char *backend, const char *rest)
 {
-    rig_set(r, "{'apiVersion':'watari.dev/v1alpha1','kind':'BackendTrafficPolicy',"
-               "'metadata':{'name':'of-%s','namespace':'default'},'spec':{'targetRefs':"
-               "[{'group':'watari.dev','kind':'Backend','name':'%s'}],%s}}", backend, backend, rest);
+    rig_set(r,
+            "{'apiVersion':'watari.dev/v1alpha1','kind':'BackendTrafficPolicy',"
+            "'metadata':{'name':'of-%s','namespace':'default'},'spec':{'targetRefs':"
+            "[{'group':'watari.dev','kind':'Backend','name':'%s'}],%s}}",
+            backend, backend, rest);
 }
 
 /* ---- the worker ---- */
@@ -224,7 +232,8 @@ static inline void rig_quiesce(struct rig *r)
     proxy_accept_follow(&r->worker);
     int64_t end_ms = io_now_ms() + 400000;
     while ((r->worker.n_conns || !wt_list_empty(&r->worker.accepting) ||
-            !wt_list_empty(&r->worker.older)) && io_now_ms() < end_ms)
+            !wt_list_empty(&r->worker.older)) &&
+           io_now_ms() < end_ms)
         io_sleep_until(io_now_ms() + 50);
     for (uint32_t i = 0; i < r->config->n_backends; i++)
         for (uint32_t k = 0; k < r->config->backends[i]->n_hosts; k++)
@@ -321,7 +330,8 @@ static inline int mini_take(struct mini *m, size_t n, struct wt_buf *out)
 {
     while (n > 0) {
         size_t now = n < m->have ? n : m->have;
-        RIG_CHECK(wt_buf_add(out, m->buf, now) == 0);
+        if (wt_buf_add(out, m->buf, now) < 0)
+            return WT_ENOMEM;
         mini_drop(m, now);
         n -= now;
         int r = n ? mini_more(m) : 0;

@@ -1,6 +1,6 @@
-/* The forwarding flow with a client that speaks no HTTP/1: frames of any size from memory, trailers,
- * flow control that stalls, resets at any point. What passes here passes for any protocol that fills
- * in a proxy_inbound. */
+/* The forwarding flow with a client that speaks no HTTP/1: frames of any size from memory,
+ * trailers, flow control that stalls, resets at any point. What passes here passes for any protocol
+ * that fills in a proxy_inbound. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ enum script {
     TRUNCATED,     /* half of the body, then the end */
     BROKEN,        /* half of the body without a length, then a reset */
     RESET_FIRST,   /* the first request is reset, later ones are echoed */
-    CLOSE_KEPT,    /* like it, but only the second request of the connection, after its bytes came */
+    CLOSE_KEPT, /* like it, but only the second request of the connection, after its bytes came */
     SILENT,
 };
 
@@ -33,7 +33,7 @@ struct row {
     const char *name, *method;
     int body_len, frame; /* of the request */
     bool length_known, trailers;
-    int stall_every;      /* frames, both ways: then the other end makes no room for a while; 0: never */
+    int stall_every; /* frames, both ways: then the other end makes no room for a while; 0: never */
     int reset_reading_at; /* the client resets once so many bytes of the request were read */
     int reset_writing_at; /* … of the answer were written */
     int reset_after_ms;   /* … so long after the start, while nobody reads or writes */
@@ -46,28 +46,50 @@ struct row {
 
 static const struct row rows[] = {
     {"get", "GET", 0, 0, true, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false, 1, true},
-    {"post", "POST", 5000, 77, true, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false, 1, true},
-    {"one byte frames", "POST", 600, 1, true, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false, 1, true},
-    {"no length", "POST", 5000, 333, false, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false, 1, true},
-    {"empty, no length", "POST", 0, 9, false, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false, 1, true},
-    {"trailers", "POST", 4000, 1001, false, true, 0, NEVER, NEVER, NEVER, ECHO_CHUNKED, 200, true, false, 1, true},
-    {"only trailers", "POST", 0, 1, false, true, 0, NEVER, NEVER, NEVER, ECHO_CHUNKED, 200, true, false, 1, true},
-    {"stalls", "PUT", 60000, 999, false, true, 3, NEVER, NEVER, NEVER, ECHO_CHUNKED, 200, true, false, 1, true},
-    {"to close", "PUT", 3000, 100, true, false, 2, NEVER, NEVER, NEVER, ECHO_TO_CLOSE, 200, true, false, 1, false},
-    {"reset at once", "POST", 4000, 100, true, false, 0, 0, NEVER, NEVER, ECHO, 0, false, true, 1, false},
-    {"reset in the body", "POST", 9000, 100, true, false, 2, 4000, NEVER, NEVER, ECHO, 0, false, true, 1, false},
-    {"reset before trailers", "POST", 900, 100, false, true, 0, 900, NEVER, NEVER, ECHO, 0, false, true, 1, false},
-    {"reset while waiting", "GET", 0, 1, true, false, 0, NEVER, NEVER, 50, SILENT, 0, false, true, 1, false},
-    {"reset in the answer", "POST", 30000, 999, true, false, 0, NEVER, 7000, NEVER, ECHO, 200, false, true, 1, false},
-    {"reset in chunks", "POST", 9000, 999, true, false, 4, NEVER, 1, NEVER, ECHO_CHUNKED, 200, false, true, 1, false},
-    {"truncated", "PUT", 4000, 500, true, false, 0, NEVER, NEVER, NEVER, TRUNCATED, 200, false, true, 1, false},
-    {"truncated, stalls", "PUT", 4000, 500, true, false, 1, NEVER, NEVER, NEVER, TRUNCATED, 200, false, true, 1, false},
-    {"broken", "PUT", 4000, 500, true, false, 0, NEVER, NEVER, NEVER, BROKEN, 200, false, true, 1, false},
-    {"early", "POST", 60000, 500, true, false, 3, NEVER, NEVER, NEVER, EARLY, 403, true, false, 1, false},
-    {"get again", "GET", 0, 1, true, false, 0, NEVER, NEVER, NEVER, RESET_FIRST, 200, true, false, 2, true},
-    {"post never again", "POST", 10, 10, true, false, 0, NEVER, NEVER, NEVER, RESET_FIRST, 502, true, false, 1, false},
-    {"put, body gone by", "PUT", 900, 10, false, false, 0, NEVER, NEVER, NEVER, RESET_FIRST, 502, true, false, 1, false},
-    {"silent", "GET", 0, 1, true, false, 0, NEVER, NEVER, NEVER, SILENT, 504, true, false, 1, false},
+    {"post", "POST", 5000, 77, true, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false, 1,
+     true},
+    {"one byte frames", "POST", 600, 1, true, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false,
+     1, true},
+    {"no length", "POST", 5000, 333, false, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false,
+     1, true},
+    {"empty, no length", "POST", 0, 9, false, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false,
+     1, true},
+    {"trailers", "POST", 4000, 1001, false, true, 0, NEVER, NEVER, NEVER, ECHO_CHUNKED, 200, true,
+     false, 1, true},
+    {"only trailers", "POST", 0, 1, false, true, 0, NEVER, NEVER, NEVER, ECHO_CHUNKED, 200, true,
+     false, 1, true},
+    {"stalls", "PUT", 60000, 999, false, true, 3, NEVER, NEVER, NEVER, ECHO_CHUNKED, 200, true,
+     false, 1, true},
+    {"to close", "PUT", 3000, 100, true, false, 2, NEVER, NEVER, NEVER, ECHO_TO_CLOSE, 200, true,
+     false, 1, false},
+    {"reset at once", "POST", 4000, 100, true, false, 0, 0, NEVER, NEVER, ECHO, 0, false, true, 1,
+     false},
+    {"reset in the body", "POST", 9000, 100, true, false, 2, 4000, NEVER, NEVER, ECHO, 0, false,
+     true, 1, false},
+    {"reset before trailers", "POST", 900, 100, false, true, 0, 900, NEVER, NEVER, ECHO, 0, false,
+     true, 1, false},
+    {"reset while waiting", "GET", 0, 1, true, false, 0, NEVER, NEVER, 50, SILENT, 0, false, true,
+     1, false},
+    {"reset in the answer", "POST", 30000, 999, true, false, 0, NEVER, 7000, NEVER, ECHO, 200,
+     false, true, 1, false},
+    {"reset in chunks", "POST", 9000, 999, true, false, 4, NEVER, 1, NEVER, ECHO_CHUNKED, 200,
+     false, true, 1, false},
+    {"truncated", "PUT", 4000, 500, true, false, 0, NEVER, NEVER, NEVER, TRUNCATED, 200, false,
+     true, 1, false},
+    {"truncated, stalls", "PUT", 4000, 500, true, false, 1, NEVER, NEVER, NEVER, TRUNCATED, 200,
+     false, true, 1, false},
+    {"broken", "PUT", 4000, 500, true, false, 0, NEVER, NEVER, NEVER, BROKEN, 200, false, true, 1,
+     false},
+    {"early", "POST", 60000, 500, true, false, 3, NEVER, NEVER, NEVER, EARLY, 403, true, false, 1,
+     false},
+    {"get again", "GET", 0, 1, true, false, 0, NEVER, NEVER, NEVER, RESET_FIRST, 200, true, false,
+     2, true},
+    {"post never again", "POST", 10, 10, true, false, 0, NEVER, NEVER, NEVER, RESET_FIRST, 502,
+     true, false, 1, false},
+    {"put, body gone by", "PUT", 900, 10, false, false, 0, NEVER, NEVER, NEVER, RESET_FIRST, 502,
+     true, false, 1, false},
+    {"silent", "GET", 0, 1, true, false, 0, NEVER, NEVER, NEVER, SILENT, 504, true, false, 1,
+     false},
 };
 
 /* ---- the client ---- */
@@ -80,7 +102,7 @@ struct fake {
     struct wt_buf body;
     size_t at; /* of the body: read */
     unsigned n_frames;
-    bool waited; /* the frame at hand has kept its reader waiting */
+    bool waited;           /* the frame at hand has kept its reader waiting */
     struct io_stream line; /* stands for the connection */
     /* what it saw */
     int status;
@@ -133,7 +155,8 @@ static bool whole_body(struct proxy_inbound *in, struct wt_str *out)
     return f->row->length_known && f->row->body_len <= f->row->frame;
 }
 
-static int send_head(struct proxy_inbound *in, struct http_head *response, bool last, int64_t deadline_ms)
+static int send_head(struct proxy_inbound *in, struct http_head *response, bool last,
+                     int64_t deadline_ms)
 {
     struct fake *f = of(in);
     if (f->was_reset)
@@ -187,7 +210,8 @@ static struct io_stream *watch(struct proxy_inbound *in)
     return &of(in)->line;
 }
 
-static const struct proxy_inbound_ops ops = {read_body, whole_body, send_head, send_body, flush, reset, watch};
+static const struct proxy_inbound_ops ops = {read_body, whole_body, send_head, send_body,
+                                             flush,     reset,      watch};
 
 static void make_request(struct fake *f, const struct row *row)
 {
@@ -205,8 +229,9 @@ static void make_request(struct fake *f, const struct row *row)
     h->target = h->path = WT_STR("/a");
     h->minor = 1;
     bool has_body = row->body_len || !row->length_known;
-    h->framing = !has_body ? HTTP_FRAMING_NONE
-                           : row->length_known ? HTTP_FRAMING_LENGTH : HTTP_FRAMING_CHUNKED;
+    h->framing = !has_body           ? HTTP_FRAMING_NONE
+                 : row->length_known ? HTTP_FRAMING_LENGTH
+                                     : HTTP_FRAMING_CHUNKED;
     h->length = (uint64_t)row->body_len;
     http_head_init(&f->trailers, &f->arena);
     assert_int_equal(http_head_add(&f->trailers, WT_STR("x-sum"), WT_STR("77")), 0);
@@ -264,7 +289,8 @@ static bool serve_one(struct world *w, struct mini *m)
 {
     if (mini_head(m) < 0)
         return false;
-    enum script script = w->plain || (w->row->script == RESET_FIRST && w->n_heads) ? ECHO : w->row->script;
+    enum script script =
+        w->plain || (w->row->script == RESET_FIRST && w->n_heads) ? ECHO : w->row->script;
     if (!w->plain)
         w->n_heads++;
     w->body.len = 0;
@@ -378,7 +404,8 @@ static void check(const struct world *w, const struct fake *f, enum proxy_served
     bool by_client = q->reset_after_ms != NEVER;
     assert_int_equal(f->status, q->status);
     assert_int_equal(f->ended, q->clean);
-    assert_int_equal(f->was_reset || (!q->clean && !f->ended && q->reset_reading_at != NEVER), q->reset);
+    assert_int_equal(f->was_reset || (!q->clean && !f->ended && q->reset_reading_at != NEVER),
+                     q->reset);
     assert_int_equal(served, q->clean ? PROXY_SERVED : PROXY_SERVED_BROKEN);
     assert_int_equal(w->n_heads, q->n_heads);
     if (by_client || !q->clean || q->status != 200)
@@ -393,7 +420,8 @@ static void check(const struct world *w, const struct fake *f, enum proxy_served
 
 static void run_row(void *arg)
 {
-    static const struct row next = {"next", "GET", 0, 1, true, false, 0, NEVER, NEVER, NEVER, ECHO, 200, true, false, 1, true};
+    static const struct row next = {"next", "GET", 0,    1,   true, false, 0, NEVER,
+                                    NEVER,  NEVER, ECHO, 200, true, false, 1, true};
     struct world *w = arg;
     union io_addr addr;
     struct fake *f = calloc(2, sizeof *f);
@@ -442,7 +470,8 @@ static void play(const struct row *row, uint64_t seed)
 {
     struct io_sim *sim;
     struct io_loop *loop;
-    struct io_sim_options options = {.seed = seed, .buffer_bytes = 1500, .split_percent = 20 * (unsigned)seed};
+    struct io_sim_options options = {
+        .seed = seed, .buffer_bytes = 1500, .split_percent = 20 * (unsigned)seed};
     struct world *w = calloc(1, sizeof *w);
     w->row = row;
     assert_int_equal(io_sim_new(&options, &sim), 0);

@@ -10,7 +10,6 @@
 #include "proxy_rig_help.h"
 
 #include "base/log.h"
-#include <sanitizer/common_interface_defs.h>
 #include "io/sys_fault.h"
 #include "io/sys_sim.h"
 
@@ -55,13 +54,14 @@ static bool serve_one(struct world *w, struct mini *m)
         return false;
     assert_int_equal(body.len, requests[n].len);
     wt_buf_printf(&out, "HTTP/1.1 200 OK\r\nX-Echo: %u\r\n", n);
-    wt_buf_printf(&out, n % 2 ? "Transfer-Encoding: chunked\r\n\r\n%x\r\n" : "Content-Length: %d\r\n\r\n",
+    wt_buf_printf(&out,
+                  n % 2 ? "Transfer-Encoding: chunked\r\n\r\n%x\r\n" : "Content-Length: %d\r\n\r\n",
                   ANSWER_BYTES);
     for (int i = 0; i < ANSWER_BYTES; i++)
         wt_buf_add_char(&out, (char)('a' + n));
     if (n % 2)
         wt_buf_printf(&out, "\r\n0\r\n\r\n");
-    return mini_write(m, out.ptr, out.len) == 0;
+    return !wt_buf_error(&out) && mini_write(m, out.ptr, out.len) == 0;
 }
 
 static void serve_conn(void *arg)
@@ -135,7 +135,7 @@ static bool send_request(struct mini *m, unsigned n)
     }
     if (requests[n].chunked)
         wt_buf_printf(&out, "0\r\n\r\n");
-    return mini_write(m, out.ptr, out.len) == 0;
+    return !wt_buf_error(&out) && mini_write(m, out.ptr, out.len) == 0;
 }
 
 /* Whether the answer came, and is an answer; a wrong one fails the test. */
@@ -189,7 +189,7 @@ static bool fail_allocation(void *ctx, size_t size)
     struct world *w = ctx;
     if (!w->counting)
         return false;
-    uint64_t n = ++w->n_allocations; if (w->fail_from == 95 && n == 95) __sanitizer_print_stack_trace();
+    uint64_t n = ++w->n_allocations;
     return w->fail_from && (n == w->fail_from || (n > w->fail_from && w->persistent));
 }
 
@@ -235,7 +235,8 @@ static void run_world(void *arg)
     rig_done(&w->rig);
 }
 
-static void play(struct world *w, struct io_sys_fault *fault, enum io_call kind, uint64_t nth, bool persistent)
+static void play(struct world *w, struct io_sys_fault *fault, enum io_call kind, uint64_t nth,
+                 bool persistent)
 {
     struct io_sim *sim;
     struct io_loop *loop;
@@ -253,14 +254,16 @@ static void play(struct world *w, struct io_sys_fault *fault, enum io_call kind,
     io_sim_free(sim);
 }
 
-/* Calls that fail once; for ever after only those that a program can live without noticing at once. */
+/* Calls that fail once; for ever after only those that a program can live without noticing at once.
+ */
 static void every_call(void **state)
 {
     static const enum io_call kinds[] = {
-        IO_CALL_random,   IO_CALL_socket, IO_CALL_accept,     IO_CALL_connect,     IO_CALL_setsockopt,
-        IO_CALL_shutdown, IO_CALL_recv,   IO_CALL_send,       IO_CALL_sendv,       IO_CALL_close,
-        IO_CALL_bind,     IO_CALL_listen, IO_CALL_poll_add,   IO_CALL_poll_add_shared,
-        IO_CALL_poll_remove, IO_CALL_poll_wait, IO_CALL_socket_error,
+        IO_CALL_random,       IO_CALL_socket,          IO_CALL_accept,      IO_CALL_connect,
+        IO_CALL_setsockopt,   IO_CALL_shutdown,        IO_CALL_recv,        IO_CALL_send,
+        IO_CALL_sendv,        IO_CALL_close,           IO_CALL_bind,        IO_CALL_listen,
+        IO_CALL_poll_add,     IO_CALL_poll_add_shared, IO_CALL_poll_remove, IO_CALL_poll_wait,
+        IO_CALL_socket_error,
     };
     struct io_sys_fault plain, fault;
     struct world w = {0};
