@@ -8,7 +8,7 @@ import peer as peers
 from measure import BenchError
 
 CHANGE_S = 20
-STEP_S = 0.002
+STEP_S = 0.05
 
 
 class Up(peers.Watari):
@@ -57,7 +57,7 @@ def until_served(up, path):
 
 
 def swap(bench, routes, turns):
-    """Medians and worst of `turns` changes of one route among `routes`."""
+    """The figures of `turns` changes of one route among `routes`."""
     up = Up(bench, routes)
     runs = []
     try:

@@ -1,5 +1,7 @@
 """Aligned tables of what was measured."""
 
+import statistics
+
 
 def aligned(header, rows):
     cells = [header] + [[str(c) for c in row] for row in rows]
@@ -79,18 +81,19 @@ def routes(result):
 
 
 def worst_rows(runs, names):
-    """A row for each figure: the median of the runs and the worst."""
+    """A row for each figure: the least of the runs, the median and the worst."""
     rows = []
     for text, key in names:
         values = sorted(r[key] for r in runs)
-        rows.append([text, f"{values[len(values) // 2]:.1f}", f"{values[-1]:.1f}"])
+        rows.append([text] + [f"{v:.1f}" for v in
+                              (values[0], statistics.median(values), values[-1])])
     return rows
 
 
 def swap(result):
     if not result["runs"]:
         return "  swap: not measured (the notes say why)"
-    return aligned([f"one of {result['routes']} routes changed, ms", "median", "worst"],
+    return aligned([f"one of {result['routes']} routes changed, ms", "least", "median", "worst"],
                    worst_rows(result["runs"], [("to build the snapshot", "build_ms"),
                                                ("until every worker ran it", "adopt_ms"),
                                                ("from the file to the first answer",
@@ -100,7 +103,7 @@ def swap(result):
 def verdict(result):
     if not result["runs"]:
         return "  verdict: not measured (the notes say why)"
-    return aligned(["the new side answers nothing but 500", "median", "worst"],
+    return aligned(["the new side answers nothing but 500", "least", "median", "worst"],
                    worst_rows(result["runs"],
                               [("ms from the first request to the verdict", "to_verdict_ms"),
                                ("ms from the verdict to the last request there",

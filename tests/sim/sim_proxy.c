@@ -11,7 +11,7 @@
 
 #include <sys/socket.h>
 
-enum { SEEDS = 160, CLIENTS = 6, CALLS = 7, REQUESTS = CLIENTS * CALLS, HOSTS = 2, ERAS = 20 };
+enum { SEEDS = 48, CLIENTS = 6, CALLS = 7, REQUESTS = CLIENTS * CALLS, HOSTS = 2, ERAS = 20 };
 
 enum { GET, HEAD, PUT, POST, METHODS };
 static const char *const methods[] = {"GET", "HEAD", "PUT", "POST"};
