@@ -6,8 +6,12 @@ enum { PIECES_MAX = 9 };
 
 static bool take(struct wt_str piece, char *out, size_t size)
 {
-    if (piece.len == 0 || piece.len >= size || memchr(piece.ptr, 0, piece.len))
+    if (piece.len == 0 || piece.len >= size)
         return false;
+    /* No name has others, and what is no UTF-8 would make an answer that is no JSON. */
+    for (size_t i = 0; i < piece.len; i++)
+        if (piece.ptr[i] <= ' ' || piece.ptr[i] > '~')
+            return false;
     memcpy(out, piece.ptr, piece.len);
     out[piece.len] = 0;
     return true;
