@@ -399,6 +399,29 @@ static void bad_and_empty_files_change_nothing(void **unused)
     rmdir(dir);
 }
 
+/* A site that has lost its store gives its key back, once, and before another has left the house.
+ */
+static void a_lost_site_key_is_taken_back(void **state)
+{
+    static const uint8_t lost[CONTROL_SITE_KEY_BYTES] = "the key that signed the cookies",
+                         other[CONTROL_SITE_KEY_BYTES] = "another";
+    struct control_store *s = open_store(":memory:");
+    struct wt_err err = {0};
+    assert_int_equal(control_store_give_site_key(s, lost, &err), 0);
+    assert_memory_equal(control_store_site_key(s), lost, sizeof(lost));
+    assert_int_equal(control_store_give_site_key(s, other, &err), 0);
+    assert_memory_equal(control_store_site_key(s), lost, sizeof(lost));
+    control_store_free(s);
+
+    uint8_t own[CONTROL_SITE_KEY_BYTES];
+    s = open_store(":memory:");
+    memcpy(own, control_store_site_key(s), sizeof(own));
+    assert_int_equal(control_store_give_site_key(s, NULL, &err), 0);
+    assert_int_equal(control_store_give_site_key(s, lost, &err), 0);
+    assert_memory_equal(control_store_site_key(s), own, sizeof(own));
+    control_store_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +435,7 @@ int main(void)
         cmocka_unit_test(silence_is_not_zero),
         cmocka_unit_test(counts_go_on_over_boots),
         cmocka_unit_test(bad_and_empty_files_change_nothing),
+        cmocka_unit_test(a_lost_site_key_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
