@@ -13,10 +13,9 @@ BIG_BYTES = 20 << 20
 
 NGINX = """daemon off; pid {dir}/pid; worker_processes 1; error_log stderr error;
 events {{ worker_connections 512; }}
-http {{ access_log {dir}/requests.log; client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir};
-  uwsgi_temp_path {dir}; scgi_temp_path {dir}; client_max_body_size 0;
-  server {{ listen 127.0.0.1:{port}; root {dir}/www; location = /echo {{ client_body_buffer_size 8m; proxy_pass http://127.0.0.1:{port}/sink; }}
-    location = /sink {{ return 200 "$request_length\\n"; }} }} }}
+http {{ access_log {dir}/requests.log; client_body_temp_path {dir}/tmp; proxy_temp_path {dir}/tmp; fastcgi_temp_path {dir}/tmp;
+  uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp; client_max_body_size 0;
+  server {{ listen 127.0.0.1:{port}; root {dir}/www; }} }}
 """
 
 HAPROXY = """global
@@ -28,7 +27,6 @@ defaults
   timeout server 30s
 frontend f
   bind 127.0.0.1:{port}
-  http-request return status 200 content-type text/plain lf-string "%HM %HP\\n" if {{ path /small }}
   default_backend files
 backend files
   server s 127.0.0.1:{behind}
@@ -54,7 +52,7 @@ def www(directory):
     big = os.urandom(BIG_BYTES)
     (root / "big").write_bytes(big)
     (root / "small").write_text("small\n")
-    for p in (directory, root, *directory.parents[:3]):
+    for p in (directory, root, *directory.parents[:4]):
         p.chmod(p.stat().st_mode | 0o055)
     for f in root.iterdir():
         f.chmod(0o644)
@@ -70,7 +68,8 @@ class Peer:
         path = directory / "config"
         path.write_text(config.format(dir=directory, port=self.port, **more))
         self.process = subprocess.Popen([c.format(config=path, dir=directory) for c in command],
-                                        stdout=subprocess.DEVNULL, stderr=open(directory / "peer.log", "wb"))  # fmt: skip
+                                        stdout=subprocess.DEVNULL, stderr=open(directory / "peer.log", "wb"),
+                                        start_new_session=True)  # fmt: skip  (Apache ends its whole process group)
         rig.wait_for(self.answers, 15, f"{command[0]} to answer: {(directory / 'peer.log').read_text()}")
 
     def answers(self):
