@@ -9,6 +9,10 @@ enum { LEAST_BAD_SLOTS = 2 };
 /* Above this share the old side is too small to compare with, and what it did before stands in. */
 static const double CROWDED_SHARE = 0.9;
 
+/* The past is no control: a slow hour is not the new side's fault, and nobody beside it shows that.
+ * There only plain breakage counts, more than one slot in five. */
+static const double ALONE_LEAST = 0.2;
+
 /* Passing is judged at 95 %, shared between "not worse by `excluding`" and its looks by Ville's
  * inequality. */
 static const double PASS_ALPHA = 0.05;
@@ -204,7 +208,9 @@ static struct levels span_levels(const struct question *q, struct amount n, stru
     if (q->share > CROWDED_SHARE) {
         /* Two ways to a verdict, each with half of alpha. */
         double both = q->need / (q->need + log(2));
-        relative = fmax(relative, worse) * both;
+        double alone =
+            q->accepted < 1 ? log_e_absolute(fmax(q->accepted, ALONE_LEAST), n) / q->need : 0;
+        relative = fmax(relative, alone) * both;
     }
     levels.errors = fmax(0, fmin(relative, absolute));
     if (p->shared && q->accepted < 1 && o.bad >= LEAST_BAD_SLOTS)

@@ -219,7 +219,7 @@ def test_no_way_back_to_a_dead_side(up, serve):
     s.wait_in_force(50)
     s.old.close()
     rig.wait_for(lambda: re.search("default/dead-old.* is unhealthy", up.errors()), 5, "the probes to see it")
-    time.sleep(2.5)  # a side that has answered users in the last three seconds is not dead, and reports come every second
+    time.sleep(4.5)  # a side that has answered users in the last three seconds is not dead, and reports come every second
     last = s.say("abort")
     assert last["result"] == "Refused" and "no healthy endpoint" in last["message"]
     with Load(up.port, "dead.test", 40, threads=3, rate=100) as load:
