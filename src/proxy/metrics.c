@@ -378,6 +378,10 @@ static const struct {
      offsetof(struct proxy_worker_stats, in_flight_older), false},
     {"watari_worker_snapshot_version", "Version of the snapshot the worker runs.",
      offsetof(struct proxy_worker_stats, snapshot_version), false},
+    {"watari_worker_fibers", "Fibers that live: requests under way and a few of the worker's own.",
+     offsetof(struct proxy_worker_stats, fibers), false},
+    {"watari_worker_stack_high_water_bytes", "The deepest fiber stack seen, of 64 KiB; sampled.",
+     offsetof(struct proxy_worker_stats, stack_high_water_bytes), false},
 };
 
 static uint64_t worker_word(struct proxy_stats *s, unsigned worker, size_t offset)

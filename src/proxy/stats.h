@@ -66,6 +66,8 @@ struct proxy_worker_stats {
     uint64_t snapshot_version;
     uint64_t accept_failures;
     uint64_t log_lines, log_lines_dropped;
+    uint64_t fibers;                 /* that live */
+    uint64_t stack_high_water_bytes; /* the deepest fiber stack seen (sampled) */
 };
 
 /* Values that describe the whole proxy rather than one worker: set, not added. Doubles; see

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { LOG_FLUSH_MS = 200 };
+enum { HOUSEKEEPING_MS = 200 };
 
 /* ---- buffers and secrets ---- */
 
@@ -153,11 +153,23 @@ void proxy_worker_publish(struct proxy_worker *w, struct proxy_config *config)
 
 /* ---- life ---- */
 
-static void flush_log(void *arg)
+/* What only the loop knows of itself, for the scrape. */
+static void note_loop(struct proxy_worker *w)
 {
-    struct proxy_worker *w = arg;
-    while (w->shared->logger && io_sleep_until(io_now_ms() + LOG_FLUSH_MS) == 0)
+    struct io_loop_stats stats;
+    io_loop_get_stats(w->loop, &stats);
+    proxy_count_set(&w->stats->fibers, stats.fibers_live);
+    proxy_count_set(&w->stats->stack_high_water_bytes, stats.stack_high_water_bytes);
+}
+
+/* Several times a second; a timer, so that an idle worker holds no fiber for it. */
+static void housekeeping(struct io_timer *t)
+{
+    struct proxy_worker *w = WT_CONTAINER(t, struct proxy_worker, housekeeping);
+    note_loop(w);
+    if (w->shared->logger)
         proxy_log_flush(w->shared->logger, &w->log);
+    io_timer_set(t, io_now_ms() + HOUSEKEEPING_MS);
 }
 
 static void *run(void *arg)
@@ -172,8 +184,7 @@ static void *run(void *arg)
 void proxy_worker_begin(struct proxy_worker *w)
 {
     proxy_accept_follow(w);
-    if (io_spawn(IO_STACK_FLOW, flush_log, w, NULL) < 0)
-        wt_log(WT_LOG_ERROR, "worker %u: out of memory: its access log is flushed only when full", w->id);
+    io_timer_set(&w->housekeeping, io_now_ms() + HOUSEKEEPING_MS);
     if (w->shared->acknowledge)
         w->shared->acknowledge(w->shared->ctx, w->id);
 }
@@ -207,6 +218,7 @@ int proxy_worker_init(struct proxy_worker *w, unsigned id, struct proxy_shared *
     wt_list_init(&w->conns);
     wt_list_init(&w->accepting);
     io_timer_init(&w->accept_again, proxy_accept_again);
+    io_timer_init(&w->housekeeping, housekeeping);
     w->stats = proxy_stats_worker(shared->stats, id);
     uint64_t seed = id;
     shared->sys->random(shared->sys, &seed, sizeof seed);
@@ -223,6 +235,7 @@ int proxy_worker_init(struct proxy_worker *w, unsigned id, struct proxy_shared *
 void proxy_worker_done(struct proxy_worker *w)
 {
     io_timer_cancel(&w->accept_again);
+    io_timer_cancel(&w->housekeeping);
     proxy_config_unref(w->pin->config);
     wt_free(w->pin);
     free_buffers(w);

@@ -34,6 +34,7 @@ struct proxy_worker {
     struct wt_list older;  /* pins that requests still run on */
     struct wt_list conns;  /* all client connections */
     struct io_timer accept_again; /* after a lack of memory */
+    struct io_timer housekeeping; /* flushes the log, notes the loop's counters */
     struct wt_list accepting; /* struct proxy_acceptor of this worker */
     uint32_t n_conns;
     bool draining;
