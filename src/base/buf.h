@@ -48,7 +48,8 @@ static inline struct wt_str wt_buf_str(const struct wt_buf *b)
     return wt_str(b->ptr, b->len);
 }
 
-/* Terminates without counting the zero; NULL after a failure. The pointer lives as long as the bytes. */
+/* Terminates without counting the zero; NULL after a failure. The pointer lives as long as the
+ * bytes. */
 const char *wt_buf_z(struct wt_buf *b);
 
 static inline int wt_buf_error(const struct wt_buf *b)

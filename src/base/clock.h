@@ -8,14 +8,15 @@
 #define WT_MS_NS INT64_C(1000000)
 #define WT_S_NS INT64_C(1000000000)
 
-/* Gateway API durations (GEP-2257): "1h30m", "500ms", up to four integer pieces of h, m, s, ms in that
- * order. "0s" is zero. Returns false on anything else. */
+/* Gateway API durations (GEP-2257): "1h30m", "500ms", up to four integer pieces of h, m, s, ms in
+ * that order. "0s" is zero. Returns false on anything else. */
 bool wt_duration_parse(struct wt_str s, int64_t *out_ms);
 
 /* The shortest form: 90000 is "1m30s". `out` holds at least 32 bytes; returns it. */
 char *wt_duration_format(int64_t ms, char out[32]);
 
-/* "2026-11-21T06:48:41.123Z" (RFC 3339, UTC); with_ms false leaves the fraction out. Returns `out`. */
+/* "2026-11-21T06:48:41.123Z" (RFC 3339, UTC); with_ms false leaves the fraction out. Returns `out`.
+ */
 char *wt_time_format(int64_t wall_ms, bool with_ms, char out[32]);
 
 /* RFC 3339 with Z or an offset; false on anything else. */

@@ -1,8 +1,8 @@
 /* Errors: a negative code, plus an optional sentence that callers wrap until a user can act on it.
  *
  * A function that can fail returns a code from enum wt_code (or any negative value of it) and takes
- * `struct wt_err *err` last; NULL is allowed and costs nothing. The sentence grows from the inside out:
- * wt_fail() starts it, wt_wrap() puts "where: " in front.
+ * `struct wt_err *err` last; NULL is allowed and costs nothing. The sentence grows from the inside
+ * out: wt_fail() starts it, wt_wrap() puts "where: " in front.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

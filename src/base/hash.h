@@ -1,5 +1,5 @@
-/* SipHash-2-4 (Aumasson and Bernstein, 2012): the keyed hash for user slots, signed cookies and maps.
- * A keyed hash keeps an attacker from aiming at one slot or one bucket. */
+/* SipHash-2-4 (Aumasson and Bernstein, 2012): the keyed hash for user slots, signed cookies and
+ * maps. A keyed hash keeps an attacker from aiming at one slot or one bucket. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

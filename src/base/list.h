@@ -9,7 +9,7 @@ struct wt_list {
     struct wt_list *prev, *next;
 };
 
-#define WT_CONTAINER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define WT_CONTAINER(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void wt_list_init(struct wt_list *l)
 {

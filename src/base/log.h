@@ -1,5 +1,5 @@
-/* The process log: one line an event on standard error, "time level what". Only owners of a flow log;
- * everything below returns an error. Not for access logs. */
+/* The process log: one line an event on standard error, "time level what". Only owners of a flow
+ * log; everything below returns an error. Not for access logs. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

@@ -9,7 +9,8 @@
 static struct wt_hash_key map_key;
 static pthread_once_t map_key_once = PTHREAD_ONCE_INIT;
 
-/* The key only has to be unknown to whoever sends the keys; a failing getrandom leaves a weaker one. */
+/* The key only has to be unknown to whoever sends the keys; a failing getrandom leaves a weaker
+ * one. */
 static void make_map_key(void)
 {
     uint8_t bytes[16] = {0};

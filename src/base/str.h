@@ -13,7 +13,10 @@ struct wt_str {
 };
 
 /* WT_STR("literal"); WT_STR_INIT for static tables. */
-#define WT_STR_INIT(lit) {"" lit, sizeof(lit) - 1}
+#define WT_STR_INIT(lit)                                                                           \
+    {                                                                                              \
+        "" lit, sizeof(lit) - 1                                                                    \
+    }
 #define WT_STR(lit) ((struct wt_str)WT_STR_INIT(lit))
 
 /* printf("%.*s", WT_ARG(s)) */

@@ -19,7 +19,9 @@ struct cli_command {
     const char *name;
     const char *synopsis; /* "-f FILE|DIR" */
     const char *help;
-    int (*run)(int argc, char **argv); /* without the program's and the command's name; returns an exit code */
+    int (*run)(
+        int argc,
+        char **argv); /* without the program's and the command's name; returns an exit code */
 };
 
 #define CLI_COMMAND(name) int cli_##name(int argc, char **argv)
@@ -37,7 +39,8 @@ CLI_COMMAND(validate);
 CLI_COMMAND(explain);
 CLI_COMMAND(version);
 
-/* Prints "watari NAME: sentence" to standard error and returns the exit code that fits the error's code. */
+/* Prints "watari NAME: sentence" to standard error and returns the exit code that fits the error's
+ * code. */
 int cli_fail(const char *command, const struct wt_err *err);
 
 #endif

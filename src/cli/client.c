@@ -17,7 +17,8 @@ static void dir_of(const char *given, const char *root, const char *variable, co
     const char *xdg = getenv(variable);
     const char *home = getenv("HOME");
     char here[160];
-    if (given && *given != '/' && getcwd(here, sizeof here)) /* a socket's path has to begin with / */
+    if (given && *given != '/' &&
+        getcwd(here, sizeof here)) /* a socket's path has to begin with / */
         snprintf(out, size, "%s/%s", here, given);
     else if (given)
         snprintf(out, size, "%s", given);
@@ -159,7 +160,7 @@ static int code_of_status(unsigned status)
     static const struct {
         unsigned status;
         int code;
-    } rows[] = {{400, WT_EINVAL},    {422, WT_EINVAL}, {404, WT_ENOENT},
+    } rows[] = {{400, WT_EINVAL},    {422, WT_EINVAL},  {404, WT_ENOENT},
                 {409, WT_ECONFLICT}, {401, WT_EDENIED}, {403, WT_EDENIED}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].status == status)
@@ -191,9 +192,10 @@ static struct rpc_call call_of(const struct cli_client *c, const char *method, c
 static int unreachable(const struct cli_client *c, int r, struct wt_err *err)
 {
     if (r == WT_EREFUSED || r == WT_ENOENT)
-        return wt_fail(err, WT_EREFUSED,
-                       "nothing answers at %s; is `watari up` running, and is it the same --state-dir?",
-                       c->where);
+        return wt_fail(
+            err, WT_EREFUSED,
+            "nothing answers at %s; is `watari up` running, and is it the same --state-dir?",
+            c->where);
     return r;
 }
 
@@ -225,7 +227,7 @@ int cli_call(const struct cli_client *c, const char *method, const char *path, c
 }
 
 int cli_get_object(const struct cli_client *c, const struct model_kind *kind, const char *namespace,
-            const char *name, json_t **out, struct wt_err *err)
+                   const char *name, json_t **out, struct wt_err *err)
 {
     struct wt_buf path = wt_buf_make(4096);
     cli_path(&path, kind, namespace, name, NULL);

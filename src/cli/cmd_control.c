@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-static const struct cli_usage usage = {
-    "control", "control [-f FILE|DIR] [--listen ADDR:PORT]",
-    "The control plane alone: API, state, controllers. `watari up` starts it together with a proxy.\n"
-    "SIGTERM ends it, SIGHUP reads the files again."};
+static const struct cli_usage usage = {"control", "control [-f FILE|DIR] [--listen ADDR:PORT]",
+                                       "The control plane alone: API, state, controllers. `watari "
+                                       "up` starts it together with a proxy.\n"
+                                       "SIGTERM ends it, SIGHUP reads the files again."};
 
 /* Its directories must be there before; control makes no others then. */
 static int confine(const struct control_options *o, struct wt_err *err)
@@ -33,13 +33,17 @@ int cli_control(int argc, char **argv)
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "objects; followed when they change"},
         {0, "state-dir", CLI_TEXT, &state_dir, "DIR", "where its state is kept"},
-        {0, "run-dir", CLI_TEXT, &run_dir, "DIR", "where its socket lies (default: the state dir, if given)"},
-        {0, "listen", CLI_TEXT, &listen, "ADDR:PORT", "the API on TCP too; port 0 picks a free one"},
-        {0, "socket-fd", CLI_COUNT, &socket_fd, "N", "the API's socket, open already; set by `watari up`"},
+        {0, "run-dir", CLI_TEXT, &run_dir, "DIR",
+         "where its socket lies (default: the state dir, if given)"},
+        {0, "listen", CLI_TEXT, &listen, "ADDR:PORT",
+         "the API on TCP too; port 0 picks a free one"},
+        {0, "socket-fd", CLI_COUNT, &socket_fd, "N",
+         "the API's socket, open already; set by `watari up`"},
         {0, "sandbox", CLI_FLAG, &sandbox, "", "gives up what it does not need: Landlock, seccomp"},
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands, &code))
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
+                        &operands, &code))
         return code;
     if (operands.n) {
         wt_fail(&err, WT_EINVAL, "\"%s\" is no option; files are given with -f", operands.items[0]);

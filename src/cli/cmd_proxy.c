@@ -19,7 +19,8 @@ static int add_doc(void *ctx, const struct model_doc *doc)
     return r;
 }
 
-static int fixed_snapshot(const struct cli_texts *files, struct model_snapshot **out, struct wt_err *err)
+static int fixed_snapshot(const struct cli_texts *files, struct model_snapshot **out,
+                          struct wt_err *err)
 {
     struct cli_docs docs;
     int r = cli_docs_read(files, &docs, err);
@@ -50,13 +51,17 @@ int cli_proxy(int argc, char **argv)
         {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "serve these, without control"},
         {0, "control", CLI_TEXT, &control, "SOCKET", "control's unix socket"},
         {0, "name", CLI_TEXT, &name, "NAME", "what control knows this proxy by"},
-        {0, "state-dir", CLI_TEXT, &state_dir, "DIR", "its last good snapshot, verdicts, the site's key"},
-        {0, "admin", CLI_TEXT, &admin, "ADDR:PORT", "metrics and admin; port 0 picks one (127.0.0.1:7071)"},
+        {0, "state-dir", CLI_TEXT, &state_dir, "DIR",
+         "its last good snapshot, verdicts, the site's key"},
+        {0, "admin", CLI_TEXT, &admin, "ADDR:PORT",
+         "metrics and admin; port 0 picks one (127.0.0.1:7071)"},
         {0, "workers", CLI_COUNT, &workers, "N", "threads (default: the CPUs it may use)"},
         {0, "access-log", CLI_TEXT, &log, "FILE", "where to; - is standard output, off none"},
         {0, "access-log-format", CLI_TEXT, &format, "text|json", "Envoy's default text, or JSON"},
-        {0, "drain-seconds", CLI_COUNT, &drain_s, "N", "most time between SIGTERM and the end (30)"},
-        {0, "supervisor", CLI_TEXT, &supervisor, "SOCKET", "who holds the listening sockets; set by `watari up`"},
+        {0, "drain-seconds", CLI_COUNT, &drain_s, "N",
+         "most time between SIGTERM and the end (30)"},
+        {0, "supervisor", CLI_TEXT, &supervisor, "SOCKET",
+         "who holds the listening sockets; set by `watari up`"},
         {0, "sandbox", CLI_FLAG, &sandbox, "", "gives up what it does not need: Landlock, seccomp"},
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
@@ -72,7 +77,8 @@ int cli_proxy(int argc, char **argv)
     if (r == 0 && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
         r = wt_fail(&err, WT_EINVAL, "--access-log-format is text or json, not \"%s\"", format);
     if (r == 0 && !files.n && !control)
-        r = wt_fail(&err, WT_EINVAL, "give it --control SOCKET, or -f FILE to serve without control");
+        r = wt_fail(&err, WT_EINVAL,
+                    "give it --control SOCKET, or -f FILE to serve without control");
     cli_state_dir(state_dir, state, sizeof state);
     mkdir(state, 0750);
     struct proxy_options o = {
@@ -95,7 +101,8 @@ int cli_proxy(int argc, char **argv)
     if (r == 0)
         r = proxy_run(&o, &err);
     int code = r < 0 ? cli_fail("proxy", &err) : CLI_OK;
-    /* Drained or not, flows of the main thread (sync, probes, admin) still wait on their stacks: they end with the process. */
+    /* Drained or not, flows of the main thread (sync, probes, admin) still wait on their stacks:
+     * they end with the process. */
     fflush(NULL);
     _exit(code);
 }

@@ -17,7 +17,8 @@ int cli_validate(int argc, char **argv)
     struct wt_err err;
     bool help = false;
     const struct cli_option options[] = {
-        {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "what to check; may be given several times"},
+        {'f', "filename", CLI_TEXTS, &files, "FILE|DIR",
+         "what to check; may be given several times"},
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
     int r = cli_args_parse(argc, argv, options, 2, &files, &err);

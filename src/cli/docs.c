@@ -17,7 +17,8 @@ struct names {
 static int add_name(struct names *l, const char *dir, const char *name, struct wt_err *err)
 {
     char path[4096];
-    int n = dir ? snprintf(path, sizeof path, "%s/%s", dir, name) : snprintf(path, sizeof path, "%s", name);
+    int n = dir ? snprintf(path, sizeof path, "%s/%s", dir, name)
+                : snprintf(path, sizeof path, "%s", name);
     if (n < 0 || (size_t)n >= sizeof path)
         return wt_fail(err, WT_EINVAL, "%s: the path is too long", name);
     if (l->n == CLI_FILES_MAX)
@@ -112,7 +113,8 @@ static int check_all(struct cli_docs *d, struct wt_err *err)
     cli_docs_each(d, collect, &l);
     int r = model_check_set(l.items, l.n, &d->errors);
     wt_free(l.items);
-    return r < 0 && d->errors.n_errors ? wt_fail(err, WT_EINVAL, "%s", d->errors.errors[0].text) : r;
+    return r < 0 && d->errors.n_errors ? wt_fail(err, WT_EINVAL, "%s", d->errors.errors[0].text)
+                                       : r;
 }
 
 int cli_docs_read(const struct cli_texts *paths, struct cli_docs *out, struct wt_err *err)
@@ -151,7 +153,8 @@ void cli_docs_complain(const struct cli_docs *d)
         fprintf(stderr, "warning: %s\n", d->errors.warnings[i].text);
 }
 
-int cli_docs_each(const struct cli_docs *d, int (*visit)(void *ctx, const struct model_doc *doc), void *ctx)
+int cli_docs_each(const struct cli_docs *d, int (*visit)(void *ctx, const struct model_doc *doc),
+                  void *ctx)
 {
     int r = 0;
     for (unsigned i = 0; r >= 0 && i < d->n_files; i++)

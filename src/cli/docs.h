@@ -14,9 +14,9 @@ struct cli_docs {
     struct model_errors errors; /* of the checks; warnings too */
 };
 
-/* Reads each file, and each *.yaml, *.yml, *.json of each directory (sorted by name; "-" is standard input), and checks all
- * documents, alone and against each other. WT_EINVAL when something is wrong: the sentences are in `errors`, or in `err`
- * when a file could not be read or parsed. */
+/* Reads each file, and each *.yaml, *.yml, *.json of each directory (sorted by name; "-" is
+ * standard input), and checks all documents, alone and against each other. WT_EINVAL when something
+ * is wrong: the sentences are in `errors`, or in `err` when a file could not be read or parsed. */
 int cli_docs_read(const struct cli_texts *paths, struct cli_docs *out, struct wt_err *err);
 void cli_docs_done(struct cli_docs *d);
 
@@ -24,6 +24,7 @@ void cli_docs_done(struct cli_docs *d);
 void cli_docs_complain(const struct cli_docs *d);
 
 /* for (each document) visit(ctx, doc); stops at a negative result and returns it. */
-int cli_docs_each(const struct cli_docs *d, int (*visit)(void *ctx, const struct model_doc *doc), void *ctx);
+int cli_docs_each(const struct cli_docs *d, int (*visit)(void *ctx, const struct model_doc *doc),
+                  void *ctx);
 
 #endif

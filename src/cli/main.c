@@ -13,15 +13,18 @@
 #endif
 
 static const struct cli_command commands[] = {
-    {CLI_GROUP_RUN, "up", "-f FILE|DIR", "everything on one machine: API, controllers, proxy", cli_up},
+    {CLI_GROUP_RUN, "up", "-f FILE|DIR", "everything on one machine: API, controllers, proxy",
+     cli_up},
     {CLI_GROUP_RUN, "control", "[-f FILE|DIR]", "the control plane alone: API, state, controllers",
      cli_control},
     {CLI_GROUP_RUN, "proxy", "[-f FILE|DIR]",
      "the data plane: serves the snapshots that control publishes", cli_proxy},
     {CLI_GROUP_LOOK, "get", "KIND [NAME…]", "shows objects", cli_get},
-    {CLI_GROUP_LOOK, "describe", "KIND NAME…", "shows an object, its state and its events", cli_describe},
+    {CLI_GROUP_LOOK, "describe", "KIND NAME…", "shows an object, its state and its events",
+     cli_describe},
     {CLI_GROUP_LOOK, "events", "[--for KIND/NAME]", "shows what happened", cli_events},
-    {CLI_GROUP_LOOK, "plan", "-f FILE|DIR", "shows what apply would change, and its effects", cli_plan},
+    {CLI_GROUP_LOOK, "plan", "-f FILE|DIR", "shows what apply would change, and its effects",
+     cli_plan},
     {CLI_GROUP_LOOK, "validate", "FILE|DIR…", "checks files; changes nothing", cli_validate},
     {CLI_GROUP_LOOK, "explain", "KIND[.FIELD…]", "says what a kind's fields mean", cli_explain},
     {CLI_GROUP_LOOK, "version", "", "prints the version", cli_version},
@@ -78,7 +81,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2)
         return usage(stderr);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
         return usage(stdout);
     if (strcmp(argv[1], "--version") == 0)
         return cli_version(0, NULL);

@@ -44,8 +44,8 @@ struct control {
     struct wt_err *err;
 };
 
-/* The time that pauses end by: the wall clock of our start plus what has passed since, so that a jump of the wall clock neither
- * ends a pause nor prolongs one. */
+/* The time that pauses end by: the wall clock of our start plus what has passed since, so that a
+ * jump of the wall clock neither ends a pause nor prolongs one. */
 static int64_t steady_wall_ms(const struct control *c)
 {
     return c->started_wall_ms + io_now_ms() - c->started_ms;

@@ -11,7 +11,7 @@
 enum { WHEEL_LEVELS = 7, WHEEL_BITS = 6, WHEEL_SLOTS = 1 << WHEEL_BITS };
 
 struct io_wheel {
-    int64_t now_ms; /* every timer at or before it has fired */
+    int64_t now_ms;              /* every timer at or before it has fired */
     uint64_t full[WHEEL_LEVELS]; /* which slots may hold timers */
     struct wt_list slots[WHEEL_LEVELS][WHEEL_SLOTS];
 };
@@ -39,11 +39,11 @@ struct io_loop {
     struct io_stream wake;
     int64_t now_ns, wall_ms;
     struct io_wheel wheel;
-    struct wt_list pending;                /* streams with news */
+    struct wt_list pending; /* streams with news */
     struct io_fiber *ready_head, *ready_tail;
-    struct io_fiber *later;                /* yielded: ready in the next turn */
+    struct io_fiber *later; /* yielded: ready in the next turn */
     struct io_fiber *current;
-    void *loop_sp; /* where the loop's own stack waits */
+    void *loop_sp;            /* where the loop's own stack waits */
     struct io_fiber *idle[2]; /* ended fibers with their stacks, by class, for reuse */
     unsigned n_idle[2];
     _Atomic(struct io_task *) tasks;

@@ -108,7 +108,8 @@ static void stop_task(struct io_task *task)
 void io_loop_stop(struct io_loop *loop)
 {
     atomic_store(&loop->stop, true);
-    struct io_task *t = wt_calloc(1, sizeof *t); /* only to wake it; without memory it stops later */
+    struct io_task *t =
+        wt_calloc(1, sizeof *t); /* only to wake it; without memory it stops later */
     if (!t)
         return;
     t->run = stop_task;
@@ -129,7 +130,8 @@ static void note_ready(struct io_loop *loop, const struct io_ready *ready, int n
 
 static int64_t wait_time_ms(struct io_loop *loop)
 {
-    if (loop->ready_head || loop->later || !wt_list_empty(&loop->pending) || atomic_load(&loop->tasks))
+    if (loop->ready_head || loop->later || !wt_list_empty(&loop->pending) ||
+        atomic_load(&loop->tasks))
         return 0;
     int64_t next = io_wheel_next_ms(&loop->wheel);
     if (next == IO_NEVER)

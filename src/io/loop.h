@@ -1,5 +1,5 @@
-/* An event loop: one per thread. It resumes fibers (io/fiber.h) when descriptors are ready, timers fire or
- * other threads post tasks; callbacks exist only here and in io/stream.h.
+/* An event loop: one per thread. It resumes fibers (io/fiber.h) when descriptors are ready, timers
+ * fire or other threads post tasks; callbacks exist only here and in io/stream.h.
  *
  * Times are monotonic milliseconds of the loop's system, read once per turn of the loop.
  */
@@ -19,8 +19,8 @@ struct io_loop;
 int io_loop_new(struct io_sys *sys, struct io_loop **out, struct wt_err *err) WT_NODISCARD;
 void io_loop_free(struct io_loop *loop); /* no fiber may be left */
 
-/* Runs on the calling thread until io_loop_stop(), which may come from any thread, or until no fiber is left
- * when `until_idle` is set. */
+/* Runs on the calling thread until io_loop_stop(), which may come from any thread, or until no
+ * fiber is left when `until_idle` is set. */
 void io_loop_run(struct io_loop *loop, _Bool until_idle);
 void io_loop_stop(struct io_loop *loop);
 
@@ -30,8 +30,9 @@ struct io_sys *io_loop_sys(const struct io_loop *loop);
 /* Of the loop that runs here. */
 struct io_sys *io_sys_here(void);
 int64_t io_now_ms(void);
-int64_t io_now_ns(void);  /* as of the start of this turn */
-int64_t io_wall_ms(void); /* wall clock, as of the start of this turn: for people only, never for deadlines */
+int64_t io_now_ns(void); /* as of the start of this turn */
+int64_t io_wall_ms(
+    void); /* wall clock, as of the start of this turn: for people only, never for deadlines */
 
 /* A task is run once, on the loop's thread, between events. The caller owns it until it runs. */
 struct io_task {
@@ -41,7 +42,8 @@ struct io_task {
 
 void io_loop_post(struct io_loop *loop, struct io_task *task);
 
-/* A timer lives inside its owner; `fire` runs on the loop, must not block, and may set the timer again. */
+/* A timer lives inside its owner; `fire` runs on the loop, must not block, and may set the timer
+ * again. */
 struct io_timer {
     struct wt_list node;
     int64_t at_ms;
@@ -49,7 +51,8 @@ struct io_timer {
 };
 
 void io_timer_init(struct io_timer *t, void (*fire)(struct io_timer *timer));
-void io_timer_set(struct io_timer *t, int64_t at_ms); /* here; moves it if it was set; IO_NEVER cancels */
+void io_timer_set(struct io_timer *t,
+                  int64_t at_ms); /* here; moves it if it was set; IO_NEVER cancels */
 void io_timer_cancel(struct io_timer *t);
 
 /* Counters of one loop, for metrics. */

@@ -1,4 +1,5 @@
-/* Work that blocks goes to a few helper threads shared by all loops; the fiber waits for its end. */
+/* Work that blocks goes to a few helper threads shared by all loops; the fiber waits for its end.
+ */
 #include "io/internal.h"
 
 #include <pthread.h>

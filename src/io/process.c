@@ -128,8 +128,8 @@ static int place_fds(const struct io_process_spec *spec, int *report)
     return 0;
 }
 
-/* A change of user takes all capabilities; those that shall outlive it and exec must be permitted, inheritable and ambient
- * (capabilities(7)). */
+/* A change of user takes all capabilities; those that shall outlive it and exec must be permitted,
+ * inheritable and ambient (capabilities(7)). */
 static int set_caps(uint32_t caps)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};

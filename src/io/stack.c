@@ -7,8 +7,9 @@
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13: a guard without a mapping of its own */
 #endif
 
-/* A stack grows down into its guard page and dies there instead of in a neighbour. mprotect guards cost a
- * mapping each and stop at vm.max_map_count / 2 = 32,753 stacks; MADV_GUARD_INSTALL does not. */
+/* A stack grows down into its guard page and dies there instead of in a neighbour. mprotect guards
+ * cost a mapping each and stop at vm.max_map_count / 2 = 32,753 stacks; MADV_GUARD_INSTALL does
+ * not. */
 int io_stack_new(size_t size_bytes, struct io_stack_mem *out)
 {
     size_t guard = (size_t)sysconf(_SC_PAGESIZE);

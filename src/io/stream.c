@@ -18,7 +18,8 @@ static int open_with(struct io_stream *s, int fd, bool shared)
     s->ready = s->broken = 0;
     s->shared = shared;
     s->reader = s->writer = NULL;
-    int r = (shared ? loop->sys->poll_add_shared : loop->sys->poll_add)(loop->sys, loop->poll_fd, fd, s);
+    int r = (shared ? loop->sys->poll_add_shared : loop->sys->poll_add)(loop->sys, loop->poll_fd,
+                                                                        fd, s);
     if (r < 0)
         s->fd = -1;
     return r < 0 ? wt_code_from_errno(-r) : 0;
@@ -51,8 +52,8 @@ void io_stream_close(struct io_stream *s)
         return;
     struct io_loop *loop = io_loop_current;
     struct io_sys *sys = loop->sys;
-    /* A closed descriptor leaves the poll set only with its last reference: a listener that the supervisor
-     * holds too would go on reporting to this dead stream. */
+    /* A closed descriptor leaves the poll set only with its last reference: a listener that the
+     * supervisor holds too would go on reporting to this dead stream. */
     if (s->shared)
         sys->poll_remove(sys, loop->poll_fd, s->fd);
     sys->close(sys, s->fd);
@@ -141,7 +142,8 @@ int io_wait_watching(struct io_stream *s, unsigned events, struct io_stream *wat
             s->reader = self;
         if (events & IO_OUT)
             s->writer = self;
-        /* Asked anew each time round: whoever began to read meanwhile must not lose its place to one who only watches. */
+        /* Asked anew each time round: whoever began to read meanwhile must not lose its place to
+         * one who only watches. */
         if (!watched->reader)
             watched->reader = self;
         r = io_park(deadline_ms);
@@ -332,7 +334,8 @@ int io_accept(struct io_stream *listener, union io_addr *out_peer, int64_t deadl
             return r;
         int fd = sys->accept(sys, listener->fd, &out_peer->storage);
         if (fd >= 0) {
-            /* One at a time, so that the other loops get theirs; level-triggered, it will be told again. */
+            /* One at a time, so that the other loops get theirs; level-triggered, it will be told
+             * again. */
             if (listener->shared)
                 listener->ready = 0;
             return fd;

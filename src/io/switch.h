@@ -1,5 +1,5 @@
-/* The switch between two stacks, for x86-64 (System V) and AArch64 (AAPCS64): saves what a call must
- * preserve on the old stack, and continues on the new one. Private to fiber.c. */
+/* The switch between two stacks, for x86-64 (System V) and AArch64 (AAPCS64): saves what a call
+ * must preserve on the old stack, and continues on the new one. Private to fiber.c. */
 #ifndef IO_SWITCH_H
 #define IO_SWITCH_H
 
@@ -19,8 +19,9 @@ __asm__(".text\n"
         "  ret\n"
         ".size io_switch_stacks,.-io_switch_stacks\n");
 
-/* A new stack looks as if `entry` had been interrupted before its first instruction: six saved registers, the
- * return address, and a zero above it that ends backtraces. At entry rsp is 8 below a multiple of 16. */
+/* A new stack looks as if `entry` had been interrupted before its first instruction: six saved
+ * registers, the return address, and a zero above it that ends backtraces. At entry rsp is 8 below
+ * a multiple of 16. */
 static inline void *io_switch_prepare(char *top, void (*entry)(void))
 {
     void **sp = (void **)(void *)top;

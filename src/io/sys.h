@@ -1,9 +1,12 @@
-/* The one table through which Watari meets the operating system: clock, chance, sockets, readiness, files.
+/* The one table through which Watari meets the operating system: clock, chance, sockets, readiness,
+ * files.
  *
- * Production uses io_sys_real(). Tests use a table that fails the nth call (io/sys_fault.h) or a simulated
- * world with virtual time and a seeded network (io/sys_sim.h). Allocation has its own hook: base/mem.h.
+ * Production uses io_sys_real(). Tests use a table that fails the nth call (io/sys_fault.h) or a
+ * simulated world with virtual time and a seeded network (io/sys_sim.h). Allocation has its own
+ * hook: base/mem.h.
  *
- * Every call returns a count or descriptor >= 0, or a negative errno (-EAGAIN, …). Nothing sets errno.
+ * Every call returns a count or descriptor >= 0, or a negative errno (-EAGAIN, …). Nothing sets
+ * errno.
  */
 #ifndef IO_SYS_H
 #define IO_SYS_H
@@ -34,7 +37,8 @@ struct io_sys {
     int (*listen)(struct io_sys *sys, int fd, int backlog);
     int (*accept)(struct io_sys *sys, int fd, struct sockaddr_storage *out_peer);
     int (*connect)(struct io_sys *sys, int fd, const struct sockaddr *addr, socklen_t len);
-    int (*setsockopt)(struct io_sys *sys, int fd, int level, int name, int value); /* SO_LINGER: seconds */
+    int (*setsockopt)(struct io_sys *sys, int fd, int level, int name,
+                      int value);                    /* SO_LINGER: seconds */
     int (*socket_error)(struct io_sys *sys, int fd); /* 0 or the pending -errno, cleared */
     int (*sockname)(struct io_sys *sys, int fd, struct sockaddr_storage *out);
     int (*shutdown)(struct io_sys *sys, int fd, int how);

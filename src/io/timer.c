@@ -1,6 +1,6 @@
 /* A hierarchical timing wheel (Varghese and Lauck, 1987): setting and cancelling are O(1).
- * A timer sits at the level whose slots are just fine enough for its distance, and moves down as time
- * passes. */
+ * A timer sits at the level whose slots are just fine enough for its distance, and moves down as
+ * time passes. */
 #include "io/internal.h"
 
 void io_wheel_init(struct io_wheel *w, int64_t now_ms)
@@ -23,7 +23,8 @@ static int level_of(uint64_t distance_ms)
 
 void io_wheel_add(struct io_wheel *w, struct io_timer *t)
 {
-    /* What is already due fires at the next advance, never at once: setting a timer runs no code. */
+    /* What is already due fires at the next advance, never at once: setting a timer runs no code.
+     */
     int64_t at = t->at_ms > w->now_ms ? t->at_ms : w->now_ms + 1;
     const uint64_t longest = UINT64_C(1) << (WHEEL_LEVELS * WHEEL_BITS - 1);
     uint64_t distance = (uint64_t)(at - w->now_ms);
@@ -55,7 +56,8 @@ static void run_slot(struct io_wheel *w, int level, int slot)
     }
 }
 
-/* The first instant after now at which some slot comes due: the lowest level that has a slot ahead wins. */
+/* The first instant after now at which some slot comes due: the lowest level that has a slot ahead
+ * wins. */
 int64_t io_wheel_next_ms(const struct io_wheel *w)
 {
     for (int l = 0; l < WHEEL_LEVELS; l++) {

@@ -33,7 +33,8 @@ static int write_scalar(struct writer *w, struct wt_str s, bool text)
     return emit(w, &e);
 }
 
-/* The shortest of the two forms that reads back as the same number: 0.05, not 0.050000000000000003. */
+/* The shortest of the two forms that reads back as the same number: 0.05, not 0.050000000000000003.
+ */
 static char *leaf_text(const json_t *v)
 {
     char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));

@@ -17,14 +17,16 @@ struct proxy_acceptor {
 
 enum { PAUSE_MS = 100 }; /* without descriptors, or at the connection limit */
 
-/* Watches the listening socket, which several workers share. The socket itself belongs to the listener. */
+/* Watches the listening socket, which several workers share. The socket itself belongs to the
+ * listener. */
 static int watch(struct proxy_acceptor *a)
 {
     io_stream_init(&a->stream);
     return io_stream_open_shared(&a->stream, a->listener->fd);
 }
 
-/* Level-triggered readiness that nobody takes would spin: stop looking for a while (EMFILE, reliability item 42). */
+/* Level-triggered readiness that nobody takes would spin: stop looking for a while (EMFILE,
+ * reliability item 42). */
 static int rest(struct proxy_acceptor *a)
 {
     if (a->stream.fd >= 0)

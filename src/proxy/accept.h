@@ -4,7 +4,8 @@
 
 #include "proxy/worker.h"
 
-/* Starts and stops accepting as the worker's newest config (or its draining) says. Loop's thread. */
+/* Starts and stops accepting as the worker's newest config (or its draining) says. Loop's thread.
+ */
 void proxy_accept_follow(struct proxy_worker *w);
 
 void proxy_accept_again(struct io_timer *t); /* fires of worker->accept_again */

@@ -169,8 +169,9 @@ static void home(const struct page *pg)
     (void)rpc_reply_send(pg->reply, 200, WT_STR("text/plain; charset=utf-8"), wt_buf_str(&out));
 }
 
-/* On a loopback address: a page of another site may have had its own name resolved to it (DNS rebinding), so only
- * localhost and plain addresses are names of ours. Elsewhere any name may be one. */
+/* On a loopback address: a page of another site may have had its own name resolved to it (DNS
+ * rebinding), so only localhost and plain addresses are names of ours. Elsewhere any name may be
+ * one. */
 static bool is_named_rightly(const struct page *pg)
 {
     struct wt_str listen = wt_str_z(pg->proxy->options->admin), host;
@@ -179,7 +180,8 @@ static bool is_named_rightly(const struct page *pg)
     if (!http_authority_split(pg->request->head->authority, &host, NULL))
         return false;
     size_t digits = 0;
-    while (digits < host.len && ((host.ptr[digits] >= '0' && host.ptr[digits] <= '9') || host.ptr[digits] == '.'))
+    while (digits < host.len &&
+           ((host.ptr[digits] >= '0' && host.ptr[digits] <= '9') || host.ptr[digits] == '.'))
         digits++;
     return digits == host.len || host.ptr[0] == '[' || wt_str_eq_nocase(host, WT_STR("localhost"));
 }

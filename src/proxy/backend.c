@@ -143,8 +143,8 @@ struct proxy_host *proxy_backend_pick(const struct proxy_backend *b, unsigned wo
         return NULL;
     struct proxy_backend_lane *lane = proxy_backend_lane(b, worker);
     for (enum wish wish = FRESH_AND_HEALTHY; wish < WISHES; wish++) {
-        uint32_t start = b->policy.round_robin ? lane->turn++ % b->n_hosts
-                                               : wt_rng_below(rng, b->n_hosts);
+        uint32_t start =
+            b->policy.round_robin ? lane->turn++ % b->n_hosts : wt_rng_below(rng, b->n_hosts);
         struct proxy_host *one = scan(b, start, tried, wish);
         if (!one)
             continue;

@@ -2,14 +2,15 @@
 
 #include "http/h1_write.h"
 
-int proxy_body_next(struct http_h1_body *body, struct proxy_window *w, struct io_stream *s, bool wait,
-                    int64_t deadline_ms, struct wt_str *out_bytes)
+int proxy_body_next(struct http_h1_body *body, struct proxy_window *w, struct io_stream *s,
+                    bool wait, int64_t deadline_ms, struct wt_str *out_bytes)
 {
     *out_bytes = wt_str(NULL, 0);
     for (;;) {
         size_t used = 0;
-        int r = http_h1_body_done(body) ? HTTP_H1_BODY_END
-                                        : http_h1_body_read(body, proxy_window_str(w), out_bytes, &used);
+        int r = http_h1_body_done(body)
+                    ? HTTP_H1_BODY_END
+                    : http_h1_body_read(body, proxy_window_str(w), out_bytes, &used);
         w->start += used;
         if (r == HTTP_H1_BODY_DATA)
             return http_h1_body_done(body) ? PROXY_PIECE_END : PROXY_PIECE_DATA;

@@ -6,12 +6,13 @@
 #include "proxy/exchange.h"
 #include "proxy/window.h"
 
-/* Next piece: an enum proxy_piece, WT_EAGAIN (not waiting), WT_EPROTO (bad framing or truncated), or what reading says. */
-int proxy_body_next(struct http_h1_body *body, struct proxy_window *w, struct io_stream *s, bool wait,
-                    int64_t deadline_ms, struct wt_str *out_bytes);
+/* Next piece: an enum proxy_piece, WT_EAGAIN (not waiting), WT_EPROTO (bad framing or truncated),
+ * or what reading says. */
+int proxy_body_next(struct http_h1_body *body, struct proxy_window *w, struct io_stream *s,
+                    bool wait, int64_t deadline_ms, struct wt_str *out_bytes);
 
-/* Sends one piece in a chunk of its own (`chunked`) or as it is, after what is held back in `head`, with the end of the body
- * when `last`. Adds what the system took to *sent, also on failure. */
+/* Sends one piece in a chunk of its own (`chunked`) or as it is, after what is held back in `head`,
+ * with the end of the body when `last`. Adds what the system took to *sent, also on failure. */
 struct proxy_body_out {
     struct wt_str head; /* sent first; may be empty */
     struct wt_str bytes;

@@ -65,7 +65,8 @@ struct builder {
     uint32_t n_route_listeners;
 };
 
-static const struct model_item *next_of(struct builder *b, const char *kind, const struct model_item *after)
+static const struct model_item *next_of(struct builder *b, const char *kind,
+                                        const struct model_item *after)
 {
     return model_snapshot_next(b->snapshot, model_kind_find(wt_str_z(kind)), after);
 }
@@ -91,7 +92,8 @@ static int no_memory(struct wt_err *err)
 
 /* ---- backends ---- */
 
-/* The policy of a backend: the oldest document that targets it (Gateway API policy attachment, GEP-713). */
+/* The policy of a backend: the oldest document that targets it (Gateway API policy attachment,
+ * GEP-713). */
 static const struct model_item *policy_of(struct builder *b, const struct model_backend *backend,
                                           const struct model_backend_traffic_policy **out_view,
                                           struct wt_err *err)
@@ -164,8 +166,8 @@ static struct proxy_backend *known(struct builder *b, struct wt_str name)
     return b->before ? wt_map_get(&b->before->by_name, name) : NULL;
 }
 
-static int make_backend(struct builder *b, const struct model_item *item, struct proxy_backend **out,
-                        struct wt_err *err)
+static int make_backend(struct builder *b, const struct model_item *item,
+                        struct proxy_backend **out, struct wt_err *err)
 {
     struct wt_str name = full_name(item);
     struct proxy_backend *before = known(b, name);
@@ -208,7 +210,8 @@ static int add_backends(struct builder *b, struct wt_err *err)
     c->backends = wt_calloc(count_of(b, "Backend") + 1, sizeof(struct proxy_backend *));
     if (!c->backends)
         return no_memory(err);
-    for (const struct model_item *i = next_of(b, "Backend", NULL); i; i = next_of(b, "Backend", i)) {
+    for (const struct model_item *i = next_of(b, "Backend", NULL); i;
+         i = next_of(b, "Backend", i)) {
         struct proxy_backend *p;
         int r = make_backend(b, i, &p, err);
         if (r < 0)
@@ -247,8 +250,8 @@ static struct proxy_migration *known_migration(struct builder *b, const struct m
     return NULL;
 }
 
-static int make_migration(struct builder *b, const struct model_item *item, struct proxy_migration **out,
-                          struct wt_err *err)
+static int make_migration(struct builder *b, const struct model_item *item,
+                          struct proxy_migration **out, struct wt_err *err)
 {
     struct proxy_migration *m = known_migration(b, item);
     if (m) {
@@ -290,7 +293,8 @@ static int add_migrations(struct builder *b, struct wt_err *err)
 
 /* ---- listeners ---- */
 
-static struct proxy_listener *known_listener(const struct proxy_config *c, const union io_addr *addr)
+static struct proxy_listener *known_listener(const struct proxy_config *c,
+                                             const union io_addr *addr)
 {
     for (uint32_t i = 0; c && i < c->n_listeners; i++)
         if (memcmp(&c->listeners[i]->addr, addr, io_addr_len(addr)) == 0)
@@ -319,7 +323,8 @@ static struct proxy_listener *open_listener(struct builder *b, const union io_ad
     return l;
 }
 
-/* The number of the socket for this address; UINT32_MAX when it cannot be had, which leaves all else as it is. */
+/* The number of the socket for this address; UINT32_MAX when it cannot be had, which leaves all
+ * else as it is. */
 static uint32_t socket_for(struct builder *b, const union io_addr *addr)
 {
     struct proxy_config *c = b->config;
@@ -353,7 +358,8 @@ static int add_listener(struct builder *b, const struct model_gateway *gw,
     proxy_route_listener_init(l, gw, view);
     for (uint32_t i = 0; i < n; i++) {
         union io_addr addr = {0};
-        struct wt_str text = gw->spec->n_addresses ? gw->spec->addresses[i].value : WT_STR("0.0.0.0");
+        struct wt_str text =
+            gw->spec->n_addresses ? gw->spec->addresses[i].value : WT_STR("0.0.0.0");
         int r = io_addr_parse(text, (uint16_t)view->port, &addr, err);
         if (r < 0)
             return r;
@@ -373,7 +379,8 @@ static int add_listeners(struct builder *b, struct wt_err *err)
     b->route_listeners = wt_arena_zalloc(&b->arena, n * sizeof *b->route_listeners);
     if (!b->route_listeners)
         return no_memory(err);
-    for (const struct model_item *i = next_of(b, "Gateway", NULL); i; i = next_of(b, "Gateway", i)) {
+    for (const struct model_item *i = next_of(b, "Gateway", NULL); i;
+         i = next_of(b, "Gateway", i)) {
         const struct model_gateway *gw;
         int r = model_gateway_view(i->doc, &b->arena, &gw, err);
         if (r == 0 && !wt_str_eq(gw->spec->gateway_class_name, WT_STR("watari")))
@@ -388,8 +395,8 @@ static int add_listeners(struct builder *b, struct wt_err *err)
 
 /* ---- routes ---- */
 
-static int make_piece(struct builder *b, const struct model_item *item, struct proxy_route_piece **out,
-                      struct wt_err *err)
+static int make_piece(struct builder *b, const struct model_item *item,
+                      struct proxy_route_piece **out, struct wt_err *err)
 {
     struct proxy_route_piece *old = b->before ? wt_map_get(&b->before->pieces, item->key) : NULL;
     if (old && proxy_route_piece_version(old) == item->version) {
@@ -405,7 +412,8 @@ static int make_piece(struct builder *b, const struct model_item *item, struct p
     return r < 0 ? wt_wrap(err, r, "%s", item->key.ptr) : 0;
 }
 
-/* What a ref means is the same for all of a config's refs with the same route and backend, so they share a target. */
+/* What a ref means is the same for all of a config's refs with the same route and backend, so they
+ * share a target. */
 static uint32_t resolve(void *ctx, const struct proxy_rule *rule, const struct proxy_ref *ref)
 {
     struct builder *b = ctx;
@@ -473,7 +481,8 @@ static int add_routes(struct builder *b, struct wt_err *err)
 }
 
 int proxy_config_build(const struct model_snapshot *snapshot, struct proxy_config *before,
-                       const struct proxy_build *build, struct proxy_config **out, struct wt_err *err)
+                       const struct proxy_build *build, struct proxy_config **out,
+                       struct wt_err *err)
 {
     struct proxy_config *c = wt_calloc(1, sizeof *c);
     if (!c)
@@ -492,7 +501,8 @@ int proxy_config_build(const struct model_snapshot *snapshot, struct proxy_confi
     wt_arena_done(&b.arena);
     if (r < 0) {
         proxy_config_unref(c);
-        return wt_wrap(err, r, "snapshot %llu", (unsigned long long)model_snapshot_version(snapshot));
+        return wt_wrap(err, r, "snapshot %llu",
+                       (unsigned long long)model_snapshot_version(snapshot));
     }
     retire_hosts(&b);
     *out = c;

@@ -1,5 +1,6 @@
-/* A config: a snapshot made ready for serving. Immutable, refcounted by its users on all threads; one of these is one
- * pointer per worker. What did not change between two snapshots is the same object in both. */
+/* A config: a snapshot made ready for serving. Immutable, refcounted by its users on all threads;
+ * one of these is one pointer per worker. What did not change between two snapshots is the same
+ * object in both. */
 #ifndef PROXY_CONFIG_H
 #define PROXY_CONFIG_H
 
@@ -25,8 +26,8 @@ void proxy_listener_unref(struct proxy_listener *l); /* the last one closes the 
 
 /* Where a rule's backendRef leads. */
 struct proxy_target {
-    struct proxy_backend *backend;     /* NULL: there is no such backend (500) */
-    struct proxy_migration *migration; /* NULL: none covers it */
+    struct proxy_backend *backend;            /* NULL: there is no such backend (500) */
+    struct proxy_migration *migration;        /* NULL: none covers it */
     struct proxy_backend *sides[PROXY_SIDES]; /* of the migration */
 };
 
@@ -42,14 +43,15 @@ struct proxy_config {
     uint32_t n_migrations;
     struct proxy_target *targets; /* a rule's refs know them by index */
     uint32_t n_targets;
-    struct wt_map pieces;      /* key -> struct proxy_route_piece, for the next build */
-    struct wt_map by_name;     /* "namespace/name" -> struct proxy_backend */
+    struct wt_map pieces;  /* key -> struct proxy_route_piece, for the next build */
+    struct wt_map by_name; /* "namespace/name" -> struct proxy_backend */
 };
 
 struct proxy_config *proxy_config_ref(struct proxy_config *c);
 void proxy_config_unref(struct proxy_config *c);
 
-/* The hosts of backends that are discovered (DNS, file): asked for by name; the builder takes references. */
+/* The hosts of backends that are discovered (DNS, file): asked for by name; the builder takes
+ * references. */
 struct proxy_found_hosts {
     const union io_addr *addrs;
     unsigned n;
@@ -73,8 +75,9 @@ struct proxy_build {
     void *ctx;
 };
 
-/* Builds the config of `snapshot`, taking over from `before` (NULL at first) whatever did not change. A part that cannot be
- * served (a listener's address in use) is left out with a warning; nothing that was served before is dropped for it. */
+/* Builds the config of `snapshot`, taking over from `before` (NULL at first) whatever did not
+ * change. A part that cannot be served (a listener's address in use) is left out with a warning;
+ * nothing that was served before is dropped for it. */
 int proxy_config_build(const struct model_snapshot *snapshot, struct proxy_config *before,
                        const struct proxy_build *build, struct proxy_config **out,
                        struct wt_err *err) WT_NODISCARD;

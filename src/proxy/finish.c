@@ -1,4 +1,5 @@
-/* The end of a request: the three counters (lost, bad, rescued: never mixed), Envoy's statistics, the log line. */
+/* The end of a request: the three counters (lost, bad, rescued: never mixed), Envoy's statistics,
+ * the log line. */
 #include "proxy/trip.h"
 
 static int64_t now_ns(const struct proxy_trip *t)
@@ -6,7 +7,8 @@ static int64_t now_ns(const struct proxy_trip *t)
     return t->worker->shared->sys->mono_ns(t->worker->shared->sys);
 }
 
-/* No complete answer, or an error that we made. What the client broke itself, or asked for in vain, is not lost. */
+/* No complete answer, or an error that we made. What the client broke itself, or asked for in vain,
+ * is not lost. */
 static bool is_lost(const struct proxy_trip *t)
 {
     if (t->broken)

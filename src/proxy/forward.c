@@ -46,8 +46,9 @@ static int send_request(struct proxy_trip *t, struct proxy_try *try)
     struct wt_str body = {NULL, 0};
     bool whole = !in->body_expected || in->ops->whole_body(in, &body);
     t->outgoing.framing = in->request->framing;
-    int r = try->out->ops->send_head(try->out, &t->outgoing, whole ? body : wt_str(NULL, 0), whole,
-                                     sooner(t->deadline_ms, io_now_ms() + t->worker->shared->body_timeout_ms));
+    int r = try->out->ops->send_head(
+        try->out, &t->outgoing, whole ? body : wt_str(NULL, 0), whole,
+        sooner(t->deadline_ms, io_now_ms() + t->worker->shared->body_timeout_ms));
     if (r == 0 && whole)
         t->bytes_received = body.len;
     if (r == 0 && !whole) {
@@ -57,10 +58,11 @@ static int send_request(struct proxy_trip *t, struct proxy_try *try)
     return r;
 }
 
-/* How long to wait now: until the try's end, but not past the moment at which the guard calls it slow, and in slices while the
- * request itself is still coming (its own silence is bounded elsewhere). */
-static int64_t head_deadline(const struct proxy_trip *t, const struct proxy_try *try, int64_t try_end_ms,
-                             int64_t slow_ms)
+/* How long to wait now: until the try's end, but not past the moment at which the guard calls it
+ * slow, and in slices while the request itself is still coming (its own silence is bounded
+ * elsewhere). */
+static int64_t head_deadline(const struct proxy_trip *t, const struct proxy_try *try,
+                             int64_t try_end_ms, int64_t slow_ms)
 {
     int64_t end = proxy_upload_running(try->upload) ? io_now_ms() + 500 : try_end_ms;
     return t->observed ? end : sooner(end, slow_ms);
@@ -84,8 +86,8 @@ static int await_head(struct proxy_trip *t, struct proxy_try *try)
         bool gone = false;
         int64_t slow_ms = slow_at_ms(t);
         int64_t deadline = head_deadline(t, try, try_end_ms, slow_ms);
-        int r = try->out->ops->read_head(try->out, t->in->ops->watch(t->in), deadline, &try->response,
-                                         &gone);
+        int r = try->out->ops->read_head(try->out, t->in->ops->watch(t->in), deadline,
+                                         &try->response, &gone);
         t->gone |= gone;
         if (r != WT_ETIMEOUT)
             return r;
@@ -113,9 +115,11 @@ static void drop(struct proxy_try *try)
     try->response = NULL;
 }
 
-static int open_host(struct proxy_trip *t, struct proxy_try *try, struct proxy_tried *tried, bool fresh)
+static int open_host(struct proxy_trip *t, struct proxy_try *try, struct proxy_tried *tried,
+                     bool fresh)
 {
-    struct proxy_host *host = proxy_backend_pick(try->backend, t->worker->id, tried, &t->worker->rng);
+    struct proxy_host *host =
+        proxy_backend_pick(try->backend, t->worker->id, tried, &t->worker->rng);
     if (!host) {
         t->flags |= PROXY_LOG_UH;
         return WT_ENOENT;
@@ -158,9 +162,10 @@ static void note_failure(struct proxy_trip *t, struct proxy_try *try, int code)
         proxy_count(&stats->rq_rx_reset);
 }
 
-/* One connection's worth. True when a kept connection turned out to be closed by the host before a byte of answer, which is
- * no fault of the host: the same try may go again on a fresh one. */
-static bool attempt_on(struct proxy_trip *t, struct proxy_try *try, struct proxy_tried *tried, bool fresh)
+/* One connection's worth. True when a kept connection turned out to be closed by the host before a
+ * byte of answer, which is no fault of the host: the same try may go again on a fresh one. */
+static bool attempt_on(struct proxy_trip *t, struct proxy_try *try, struct proxy_tried *tried,
+                       bool fresh)
 {
     t->try_start_ns = t->slow_from_ns = io_now_ns();
     try->failure = PROXY_FAIL_NONE;
@@ -233,8 +238,9 @@ static bool untried_host(const struct proxy_try *try, const struct proxy_tried *
     return tried->n < PROXY_TRIED_MAX && tried->n < try->backend->n_hosts;
 }
 
-/* Users may be helped by the other side only where both use the same data. The new side's are helped by the old one; the old side's
- * by the new one only when nothing of the old side can be reached: then nothing was sent, and its slots go elsewhere. */
+/* Users may be helped by the other side only where both use the same data. The new side's are
+ * helped by the old one; the old side's by the new one only when nothing of the old side can be
+ * reached: then nothing was sent, and its slots go elsewhere. */
 static enum proxy_side next_side(const struct proxy_trip *t, const struct proxy_try *try,
                                  const struct proxy_tried *tried)
 {
@@ -249,7 +255,8 @@ static enum proxy_side next_side(const struct proxy_trip *t, const struct proxy_
     return dead && there ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
 }
 
-/* A versioned asset that only the other side has: nothing in the request tells which page it belongs to. */
+/* A versioned asset that only the other side has: nothing in the request tells which page it
+ * belongs to. */
 static bool asset_elsewhere(struct proxy_trip *t, const struct proxy_try *try)
 {
     const struct proxy_migration *m = t->target->migration;
@@ -265,8 +272,9 @@ static bool asset_elsewhere(struct proxy_trip *t, const struct proxy_try *try)
     return true;
 }
 
-/* numRetries bounds what the backend is asked twice. Where nothing could be sent, a host or side that was not tried yet is asked
- * in any case, if the policy retries at all: that costs the backend nothing, and failing costs a request. */
+/* numRetries bounds what the backend is asked twice. Where nothing could be sent, a host or side
+ * that was not tried yet is asked in any case, if the policy retries at all: that costs the backend
+ * nothing, and failing costs a request. */
 static bool may_go_on(const struct proxy_trip *t, const struct proxy_try *try,
                       const struct proxy_tried *tried)
 {
@@ -277,7 +285,8 @@ static bool may_go_on(const struct proxy_trip *t, const struct proxy_try *try,
            (untried_host(try, tried) || next_side(t, try, tried) != t->side);
 }
 
-static bool wants_retry(struct proxy_trip *t, struct proxy_try *try, const struct proxy_tried *tried)
+static bool wants_retry(struct proxy_trip *t, struct proxy_try *try,
+                        const struct proxy_tried *tried)
 {
     const struct proxy_policy *p = &try->backend->policy;
     struct proxy_backend_stats *stats = proxy_stats_backend(try->backend->stats, t->worker->id);
@@ -302,7 +311,8 @@ static bool wants_retry(struct proxy_trip *t, struct proxy_try *try, const struc
 }
 
 /* Another side or host needs no pause: it did nothing to be spared. */
-static int back_off(struct proxy_trip *t, const struct proxy_try *try, const struct proxy_tried *tried)
+static int back_off(struct proxy_trip *t, const struct proxy_try *try,
+                    const struct proxy_tried *tried)
 {
     if (next_side(t, try, tried) != t->side || untried_host(try, tried))
         return 0;
@@ -344,12 +354,13 @@ static void end_gone(struct proxy_trip *t, struct proxy_try *try)
         t->flags |= PROXY_LOG_DC;
 }
 
-/* What the log says of an attempt; only the last one's is said (Envoy likewise: a flag goes with the answer given). */
+/* What the log says of an attempt; only the last one's is said (Envoy likewise: a flag goes with
+ * the answer given). */
 static const uint32_t attempt_flags =
     PROXY_LOG_UH | PROXY_LOG_UF | PROXY_LOG_UT | PROXY_LOG_UC | PROXY_LOG_UPE;
 
-/* Tries until `try` holds what is to be delivered. A retry is held against the budget while it runs: a budget that is given
- * back at once bounds nothing when all hosts fail slowly. */
+/* Tries until `try` holds what is to be delivered. A retry is held against the budget while it
+ * runs: a budget that is given back at once bounds nothing when all hosts fail slowly. */
 static void try_all(struct proxy_trip *t, struct proxy_try *try)
 {
     struct proxy_tried tried = {0};

@@ -1,4 +1,5 @@
-/* HTTP/1.1 towards clients. Between requests a connection is only this struct and a timer: no fiber, no buffer. */
+/* HTTP/1.1 towards clients. Between requests a connection is only this struct and a timer: no
+ * fiber, no buffer. */
 #include "http/h1_parse.h"
 #include "http/h1_write.h"
 #include "proxy/accept.h"
@@ -49,7 +50,8 @@ static struct exchange *self(struct proxy_inbound *in)
 
 /* ---- the request body ---- */
 
-static int read_body(struct proxy_inbound *in, bool wait, int64_t deadline_ms, struct wt_str *out_bytes)
+static int read_body(struct proxy_inbound *in, bool wait, int64_t deadline_ms,
+                     struct wt_str *out_bytes)
 {
     struct exchange *x = self(in);
     /* Only in front of the body, and never into an answer that has begun. */
@@ -79,8 +81,8 @@ static bool whole_body(struct proxy_inbound *in, struct wt_str *out_bytes)
     return true;
 }
 
-/* What is left of the request body, if it lies here already; else the connection cannot go on: the next request would be
- * looked for in the middle of this one (0.CL, CVE-2025-4366). */
+/* What is left of the request body, if it lies here already; else the connection cannot go on: the
+ * next request would be looked for in the middle of this one (0.CL, CVE-2025-4366). */
 static void skip_body(struct exchange *x)
 {
     struct wt_str ignored;
@@ -150,7 +152,8 @@ static int send_head(struct proxy_inbound *in, struct http_head *response, bool 
     return last ? flush(in, deadline_ms) : 0;
 }
 
-/* A small answer leaves in one piece: copying it behind its head is cheaper than a gathered write. */
+/* A small answer leaves in one piece: copying it behind its head is cheaper than a gathered write.
+ */
 static bool join(struct exchange *x, struct wt_str *bytes, bool last)
 {
     if (!x->head.len || !last || x->chunked_out || bytes->len > JOIN_BYTES ||
@@ -204,16 +207,20 @@ static const struct proxy_inbound_ops ops = {
 
 /* ---- refusals ---- */
 
-/* The head is not a request: one plain answer, then the end. Written without ever trusting what was parsed. */
-static void refuse(struct exchange *x, unsigned status, const char *text, const struct proxy_client *client)
+/* The head is not a request: one plain answer, then the end. Written without ever trusting what was
+ * parsed. */
+static void refuse(struct exchange *x, unsigned status, const char *text,
+                   const struct proxy_client *client)
 {
     char out[512];
     const char *reason = http_status_text(status);
-    int n = snprintf(out, sizeof out,
-                     "HTTP/1.1 %u %s\r\nServer: watari\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-                     "Connection: close\r\n\r\n%s\n",
-                     status, reason, strlen(text) + 1, text);
-    proxy_count(&proxy_stats_listener(x->conn->listener->stats, x->conn->worker->id)->cx_protocol_error);
+    int n = snprintf(
+        out, sizeof out,
+        "HTTP/1.1 %u %s\r\nServer: watari\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+        "Connection: close\r\n\r\n%s\n",
+        status, reason, strlen(text) + 1, text);
+    proxy_count(
+        &proxy_stats_listener(x->conn->listener->stats, x->conn->worker->id)->cx_protocol_error);
     int r = io_write_str(&x->conn->stream, wt_str(out, (size_t)n), io_now_ms() + 1000);
     proxy_serve_refused(client, &x->request, status, r == 0 ? strlen(text) + 1 : 0);
     x->close = true;
@@ -300,8 +307,8 @@ static void destroy(struct h1_in *c)
     wt_free(c);
 }
 
-/* A client that still sends when we close would get a reset that may overtake our last answer (RFC 9112 §9.6): say that
- * nothing more comes, and read over what does for a moment. */
+/* A client that still sends when we close would get a reset that may overtake our last answer (RFC
+ * 9112 §9.6): say that nothing more comes, and read over what does for a moment. */
 static void close_gently(struct exchange *x)
 {
     struct io_stream *s = &x->conn->stream;
@@ -327,7 +334,8 @@ static struct wt_str host_of(struct wt_str peer)
     return peer.len && peer.ptr[0] == '[' ? wt_str_sub(peer, 1, peer.len - 1) : peer;
 }
 
-/* A body that goes through the window overwrites the head there, which is needed to the end (the log line). */
+/* A body that goes through the window overwrites the head there, which is needed to the end (the
+ * log line). */
 static int keep_head(struct exchange *x)
 {
     struct http_head *kept = wt_arena_alloc(&x->arena, sizeof *kept);

@@ -1,4 +1,5 @@
-/* HTTP/1.1 towards hosts: connections kept in the worker's pool, exchanges on them one at a time. */
+/* HTTP/1.1 towards hosts: connections kept in the worker's pool, exchanges on them one at a time.
+ */
 #include "http/h1_write.h"
 #include "proxy/body.h"
 #include "proxy/outbound.h"
@@ -6,10 +7,10 @@
 #include "base/mem.h"
 
 enum {
-    IDLE_MAX = 256,           /* kept connections per host and worker */
-    IDLE_MS = 60 * 1000,      /* then we close them */
-    INTERIM_MAX = 8,          /* 1xx answers before the final one */
-    PEEK_MARGIN_MS = 200,     /* a kept connection this near to the host's own limit is not trusted */
+    IDLE_MAX = 256,       /* kept connections per host and worker */
+    IDLE_MS = 60 * 1000,  /* then we close them */
+    INTERIM_MAX = 8,      /* 1xx answers before the final one */
+    PEEK_MARGIN_MS = 200, /* a kept connection this near to the host's own limit is not trusted */
 };
 
 /* What an exchange needs, in the front of a pooled buffer; the rest of the buffer is the window. */
@@ -73,8 +74,8 @@ static void idle_timeout(struct io_timer *t)
     destroy(WT_CONTAINER(t, struct proxy_h1_out, timer));
 }
 
-/* An idle connection has news: its end, or bytes nobody asked for. Both finish it; an end teaches how long
- * this host keeps connections. */
+/* An idle connection has news: its end, or bytes nobody asked for. Both finish it; an end teaches
+ * how long this host keeps connections. */
 static void idle_event(struct io_stream *s)
 {
     struct proxy_h1_out *c = WT_CONTAINER(s, struct proxy_h1_out, stream);
@@ -102,8 +103,8 @@ void proxy_h1_out_sweep(struct proxy_worker *w, struct proxy_host *host)
         destroy(WT_CONTAINER(idle->next, struct proxy_h1_out, node));
 }
 
-/* Whether a kept connection may carry a request that must not be sent twice (RFC 9110 §9.2.2): it was silent for less than the
- * host's own patience, and nothing waits in the socket. */
+/* Whether a kept connection may carry a request that must not be sent twice (RFC 9110 §9.2.2): it
+ * was silent for less than the host's own patience, and nothing waits in the socket. */
 static bool trusted(struct proxy_h1_out *c)
 {
     int64_t limit = lane_of(c)->idle_limit_ms;
@@ -208,7 +209,8 @@ static void finish(struct proxy_outbound *out, bool clean)
     proxy_count_add(&stats->cx_tx_bytes, out->sent);
     proxy_count_add(&stats->cx_rx_bytes, out->received);
     lane_of(c)->active--;
-    /* Bytes behind the answer mean that the two ends disagree about where it ended (RFC 9112 §9.2). */
+    /* Bytes behind the answer mean that the two ends disagree about where it ended (RFC 9112 §9.2).
+     */
     bool reusable = clean && a->request_done && a->head_done && a->response.keep_alive &&
                     http_h1_body_done(&a->body) && a->window.start == a->window.end &&
                     c->stream.fd >= 0 && !(c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP)) &&
@@ -232,7 +234,8 @@ static int send_head(struct proxy_outbound *out, struct http_head *request, stru
     struct active *a = c->active;
     a->method = request->method;
     a->chunked_out = request->framing == HTTP_FRAMING_CHUNKED;
-    /* The window is empty until the answer comes: the head is written there, and on the heap if it is larger. */
+    /* The window is empty until the answer comes: the head is written there, and on the heap if it
+     * is larger. */
     struct wt_buf head = {.ptr = a->window.ptr, .cap = a->window.cap, .max = a->window.cap};
     struct wt_buf large = wt_buf_make(PROXY_HEAD_MAX * 2);
     int r = http_h1_write_request(request, &head);

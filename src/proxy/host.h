@@ -1,7 +1,8 @@
-/* A host: one address of a backend. Hosts outlive snapshots: the same address of the same backend is the same
- * host, with its health, its idle connections and its counts.
+/* A host: one address of a backend. Hosts outlive snapshots: the same address of the same backend
+ * is the same host, with its health, its idle connections and its counts.
  *
- * Health is set by the prober's thread and read by workers. Everything in a lane belongs to one worker.
+ * Health is set by the prober's thread and read by workers. Everything in a lane belongs to one
+ * worker.
  */
 #ifndef PROXY_HOST_H
 #define PROXY_HOST_H
@@ -16,16 +17,17 @@ struct proxy_host_lane {
     struct wt_list idle; /* connections in no exchange, newest first */
     uint32_t n_idle;
     uint32_t active; /* exchanges under way */
-    /* The shortest silence after which this host was seen to close a kept connection; a request that may not be
-     * sent twice uses none that was silent for longer. IO_NEVER: not seen yet. */
+    /* The shortest silence after which this host was seen to close a kept connection; a request
+     * that may not be sent twice uses none that was silent for longer. IO_NEVER: not seen yet. */
     int64_t idle_limit_ms;
 } __attribute__((aligned(64)));
 
 struct proxy_host {
     atomic_uint refs;
-    atomic_bool healthy;           /* what probes say */
-    _Atomic int64_t answered_ms;   /* when a worker last had an answer from it (to about PROXY_ANSWERED_STEP_MS) */
-    atomic_bool retired; /* no longer in the newest snapshot: keep no connection to it */
+    atomic_bool healthy;         /* what probes say */
+    _Atomic int64_t answered_ms; /* when a worker last had an answer from it (to about
+                                    PROXY_ANSWERED_STEP_MS) */
+    atomic_bool retired;         /* no longer in the newest snapshot: keep no connection to it */
     union io_addr addr;
     uint32_t weight;
     struct wt_str text; /* "10.0.0.11:80" */
@@ -40,7 +42,8 @@ enum { PROXY_ANSWERED_STEP_MS = 250, PROXY_ANSWERED_FRESH_MS = 3000 };
 static inline void proxy_host_answered(struct proxy_host *h, int64_t now_ms)
 {
     /* Not at every request: the cache line is shared by all workers. */
-    if (now_ms - atomic_load_explicit(&h->answered_ms, memory_order_relaxed) >= PROXY_ANSWERED_STEP_MS)
+    if (now_ms - atomic_load_explicit(&h->answered_ms, memory_order_relaxed) >=
+        PROXY_ANSWERED_STEP_MS)
         atomic_store_explicit(&h->answered_ms, now_ms, memory_order_relaxed);
 }
 

@@ -24,22 +24,23 @@ struct proxy {
     uint64_t snapshots_rejected;
     /* The newest config: how long its build took, and from there until every worker ran it. */
     int64_t build_ns, adopt_ns;
-    int64_t built_ns; /* when it was ready; 0: all run it */
-    char boot[33];  /* random id of this process, hexadecimal */
+    int64_t built_ns;     /* when it was ready; 0: all run it */
+    char boot[33];        /* random id of this process, hexadecimal */
     uint8_t site_key[32]; /* as it is on disk; main loop only */
     bool draining, stopping;
-    bool publishing;              /* a build may wait (listen.c); the next one must not begin meanwhile */
-    struct io_cond published;     /* the build has ended */
+    bool publishing; /* a build may wait (listen.c); the next one must not begin meanwhile */
+    struct io_cond published; /* the build has ended */
     bool verdicts_unsaved, verdicts_saving;
 };
 
-/* Builds the config of p->snapshot and hands it to all workers. On an error everything stays as it was. Main thread. */
+/* Builds the config of p->snapshot and hands it to all workers. On an error everything stays as it
+ * was. Main thread. */
 int proxy_publish(struct proxy *p, struct wt_err *err) WT_NODISCARD;
 
-/* The same with a delta (of `store`) applied to p->snapshot before. Once applied it stays there, even if the config cannot
- * be built: *out_applied says so. */
-int proxy_publish_delta(struct proxy *p, struct wt_str store, const json_t *delta, bool *out_applied,
-                        struct wt_err *err) WT_NODISCARD;
+/* The same with a delta (of `store`) applied to p->snapshot before. Once applied it stays there,
+ * even if the config cannot be built: *out_applied says so. */
+int proxy_publish_delta(struct proxy *p, struct wt_str store, const json_t *delta,
+                        bool *out_applied, struct wt_err *err) WT_NODISCARD;
 
 /* From the main thread: no new connections, and an end in options->drain_ms at most. */
 void proxy_begin_drain(struct proxy *p);
@@ -53,7 +54,8 @@ struct proxy_discover *proxy_discover_new(struct proxy *p);
 void proxy_discover_found(void *discover, struct wt_str backend, const struct model_backend *view,
                           struct proxy_found_hosts *out);
 void proxy_discover_follow(struct proxy_discover *d); /* after a publish: forgets what is gone */
-void proxy_discover_settle(struct proxy_discover *d, int64_t deadline_ms); /* waits until all were asked once */
+void proxy_discover_settle(struct proxy_discover *d,
+                           int64_t deadline_ms); /* waits until all were asked once */
 
 /* ---- probes.c: active checks of the hosts of the newest config ---- */
 struct proxy_probes *proxy_probes_new(struct proxy *p);
@@ -66,6 +68,7 @@ int proxy_admin_start(struct proxy *p, struct wt_err *err) WT_NODISCARD;
 int proxy_sync_start(struct proxy *p, struct wt_err *err) WT_NODISCARD;
 
 int proxy_listen(void *proxy, const union io_addr *addr, struct wt_err *err);
-int proxy_listen_link(struct proxy *p); /* keeps a supervisor, also a new one, in possession of our sockets */
+int proxy_listen_link(
+    struct proxy *p); /* keeps a supervisor, also a new one, in possession of our sockets */
 
 #endif

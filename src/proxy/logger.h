@@ -1,7 +1,8 @@
 /* The access log's way to its file: workers fill lanes, one thread writes them.
  *
- * A worker never waits for a disk or a pipe: a full lane is handed over under a short lock; when the writer is too far
- * behind, lines are dropped and counted. The file is opened again on proxy_logger_reopen() (logrotate).
+ * A worker never waits for a disk or a pipe: a full lane is handed over under a short lock; when
+ * the writer is too far behind, lines are dropped and counted. The file is opened again on
+ * proxy_logger_reopen() (logrotate).
  */
 #ifndef PROXY_LOGGER_H
 #define PROXY_LOGGER_H
@@ -9,7 +10,11 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { PROXY_LOG_LANE_BYTES = 64 << 10, PROXY_LOG_LANES_QUEUED = 64, PROXY_LOG_LINE_MAX = 16 << 10 };
+enum {
+    PROXY_LOG_LANE_BYTES = 64 << 10,
+    PROXY_LOG_LANES_QUEUED = 64,
+    PROXY_LOG_LINE_MAX = 16 << 10
+};
 
 struct proxy_logger;
 
@@ -23,15 +28,18 @@ int proxy_logger_new(const char *path, struct proxy_logger **out, struct wt_err 
 void proxy_logger_free(struct proxy_logger *l); /* writes what was handed over, ends the thread */
 void proxy_logger_reopen(struct proxy_logger *l);
 
-/* Room for a line of up to `n` bytes, to be written in place; NULL: drop it. Then add what was written. */
+/* Room for a line of up to `n` bytes, to be written in place; NULL: drop it. Then add what was
+ * written. */
 char *proxy_log_room(struct proxy_logger *l, struct proxy_log_lane *lane, size_t n);
 static inline void proxy_log_added(struct proxy_log_lane *lane, size_t n)
 {
     lane->len += n;
 }
 
-void proxy_log_flush(struct proxy_logger *l, struct proxy_log_lane *lane); /* hands over what is there */
+void proxy_log_flush(struct proxy_logger *l,
+                     struct proxy_log_lane *lane); /* hands over what is there */
 
-uint64_t proxy_logger_write_errors(const struct proxy_logger *l); /* lanes lost to a full disk or the like */
+uint64_t
+proxy_logger_write_errors(const struct proxy_logger *l); /* lanes lost to a full disk or the like */
 
 #endif

@@ -17,11 +17,12 @@ struct proxy_out_wish {
     int64_t deadline_ms;
 };
 
-/* A connection to the host, kept or new; the exchange begins. WT_EREFUSED, WT_ETIMEOUT, WT_ELIMIT, WT_ECANCELED, …; a
- * failure to connect was counted. */
+/* A connection to the host, kept or new; the exchange begins. WT_EREFUSED, WT_ETIMEOUT, WT_ELIMIT,
+ * WT_ECANCELED, …; a failure to connect was counted. */
 int proxy_h1_out_open(const struct proxy_out_wish *wish, struct proxy_outbound **out) WT_NODISCARD;
 
-/* Closes the idle connections of this worker to hosts that are retired (`all` false) or to every host of it. */
+/* Closes the idle connections of this worker to hosts that are retired (`all` false) or to every
+ * host of it. */
 void proxy_h1_out_sweep(struct proxy_worker *w, struct proxy_host *host);
 
 #endif

@@ -86,8 +86,8 @@ struct proxy_policy proxy_policy_from(const struct model_backend_traffic_policy 
 /* What each failure is called in `retryOn.triggers` (Envoy's retry-on values). */
 static const uint32_t triggers_of[] = {
     [PROXY_FAIL_CONNECT] = TRIGGER(CONNECT_FAILURE) | TRIGGER(ANY_5XX) | TRIGGER(RESET),
-    [PROXY_FAIL_RESET_UNSENT] = TRIGGER(RESET_BEFORE_REQUEST) | TRIGGER(REFUSED_STREAM) |
-                                TRIGGER(RESET) | TRIGGER(ANY_5XX),
+    [PROXY_FAIL_RESET_UNSENT] =
+        TRIGGER(RESET_BEFORE_REQUEST) | TRIGGER(REFUSED_STREAM) | TRIGGER(RESET) | TRIGGER(ANY_5XX),
     [PROXY_FAIL_RESET] = TRIGGER(RESET) | TRIGGER(ANY_5XX),
     [PROXY_FAIL_PROTOCOL] = TRIGGER(RESET) | TRIGGER(ANY_5XX),
     [PROXY_FAIL_TIMEOUT] = TRIGGER(RESET) | TRIGGER(ANY_5XX) | TRIGGER(GATEWAY_ERROR),
@@ -105,7 +105,8 @@ static uint32_t status_triggers(unsigned status)
     return t;
 }
 
-bool proxy_policy_wants_retry(const struct proxy_policy *p, enum proxy_failure failure, unsigned status)
+bool proxy_policy_wants_retry(const struct proxy_policy *p, enum proxy_failure failure,
+                              unsigned status)
 {
     if (p->num_retries == 0 || failure == PROXY_FAIL_NONE)
         return false;

@@ -30,30 +30,32 @@ struct proxy_policy {
     struct proxy_check check;
 };
 
-/* Without a policy (NULL): Envoy's time limits, one try after the first where nothing was sent, no checks. Strings
- * and lists point into the view. */
+/* Without a policy (NULL): Envoy's time limits, one try after the first where nothing was sent, no
+ * checks. Strings and lists point into the view. */
 struct proxy_policy proxy_policy_from(const struct model_backend_traffic_policy *view);
 
 /* Why a try failed, for the decision below. */
 enum proxy_failure {
     PROXY_FAIL_NONE,
-    PROXY_FAIL_CONNECT,         /* no connection: nothing was sent */
-    PROXY_FAIL_RESET_UNSENT,    /* broken before a byte was sent */
-    PROXY_FAIL_RESET,           /* broken after bytes were sent, before the answer */
-    PROXY_FAIL_PROTOCOL,        /* what came is no answer */
-    PROXY_FAIL_TIMEOUT,         /* no answer in time */
-    PROXY_FAIL_STATUS,          /* an answer whose status is listed */
+    PROXY_FAIL_CONNECT,      /* no connection: nothing was sent */
+    PROXY_FAIL_RESET_UNSENT, /* broken before a byte was sent */
+    PROXY_FAIL_RESET,        /* broken after bytes were sent, before the answer */
+    PROXY_FAIL_PROTOCOL,     /* what came is no answer */
+    PROXY_FAIL_TIMEOUT,      /* no answer in time */
+    PROXY_FAIL_STATUS,       /* an answer whose status is listed */
 };
 
-/* Whether the policy wants another try after this end of one. `status` is 0 without an answer. Only whether it
- * is wanted: proxy_retry_safe() tells whether it may be. */
-bool proxy_policy_wants_retry(const struct proxy_policy *p, enum proxy_failure failure, unsigned status);
+/* Whether the policy wants another try after this end of one. `status` is 0 without an answer. Only
+ * whether it is wanted: proxy_retry_safe() tells whether it may be. */
+bool proxy_policy_wants_retry(const struct proxy_policy *p, enum proxy_failure failure,
+                              unsigned status);
 
-/* Sending twice is safe while nothing was sent, or for idempotent methods (RFC 9110 §9.2.2), or when the user
- * has said that the backend bears it. */
+/* Sending twice is safe while nothing was sent, or for idempotent methods (RFC 9110 §9.2.2), or
+ * when the user has said that the backend bears it. */
 bool proxy_retry_safe(const struct proxy_policy *p, enum proxy_failure failure, bool idempotent);
 
-/* Full jitter (Brooker, AWS 2015) under an exponential cap: try 1 waits at most the base. `random` is any. */
+/* Full jitter (Brooker, AWS 2015) under an exponential cap: try 1 waits at most the base. `random`
+ * is any. */
 int64_t proxy_policy_back_off_ms(const struct proxy_policy *p, unsigned attempt, uint64_t random);
 
 #endif

@@ -147,8 +147,8 @@ int proxy_publish(struct proxy *p, struct wt_err *err)
     return r;
 }
 
-int proxy_publish_delta(struct proxy *p, struct wt_str store, const json_t *delta, bool *out_applied,
-                        struct wt_err *err)
+int proxy_publish_delta(struct proxy *p, struct wt_str store, const json_t *delta,
+                        bool *out_applied, struct wt_err *err)
 {
     begin_publish(p);
     int r = model_snapshot_apply(p->snapshot, store, delta, err);
@@ -207,7 +207,8 @@ static void announce(void *ctx, struct proxy_migration *m)
 {
     struct proxy_verdict v;
     if (proxy_live_verdict(m->live, &v))
-        wt_log(WT_LOG_WARN, "migration %s: verdict %s, %s: %s", m->id.ptr, health_cause_text(v.cause),
+        wt_log(WT_LOG_WARN, "migration %s: verdict %s, %s: %s", m->id.ptr,
+               health_cause_text(v.cause),
                m->rolls_back && v.cause == HEALTH_CAUSE_ERRORS ? "users go back to the old side"
                                                                : "left to the controller",
                v.message);
@@ -222,8 +223,8 @@ static void acknowledge(void *ctx, unsigned worker)
 
 /* ---- starting ---- */
 
-/* The key that signs identity cookies: one a site, made by whoever comes first, readable by its owner only. It is in no
- * snapshot. */
+/* The key that signs identity cookies: one a site, made by whoever comes first, readable by its
+ * owner only. It is in no snapshot. */
 static int load_site_key(struct proxy *p, struct wt_err *err)
 {
     char path[512];
@@ -427,7 +428,8 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Clients may not take all descriptors: without some for hosts and files nobody would be served (reliability item 41). */
+/* Clients may not take all descriptors: without some for hosts and files nobody would be served
+ * (reliability item 41). */
 static uint32_t client_limit(void)
 {
     struct rlimit files;

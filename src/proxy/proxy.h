@@ -1,5 +1,5 @@
-/* The data plane as a process: `watari proxy`. A main thread (snapshots, probes, discovery, admin, sync with control) and a
- * worker thread per CPU. */
+/* The data plane as a process: `watari proxy`. A main thread (snapshots, probes, discovery, admin,
+ * sync with control) and a worker thread per CPU. */
 #ifndef PROXY_PROXY_H
 #define PROXY_PROXY_H
 
@@ -13,11 +13,11 @@ struct proxy_options {
     const char *admin;          /* "127.0.0.1:7071"; port 0 picks one; NULL: none */
     const char *access_log;     /* file, "-" standard output, NULL none */
     bool log_json;
-    unsigned workers;           /* 0: the CPUs the process may use */
-    int64_t drain_ms;           /* after SIGTERM */
-    const char *supervisor;     /* unix socket that hands out listening sockets; NULL: opened here */
+    unsigned workers;       /* 0: the CPUs the process may use */
+    int64_t drain_ms;       /* after SIGTERM */
+    const char *supervisor; /* unix socket that hands out listening sockets; NULL: opened here */
     struct model_snapshot *fixed; /* served as it is, without control (taken over); or NULL */
-    bool quiet;                 /* does not print the addresses it listens on */
+    bool quiet;                   /* does not print the addresses it listens on */
 };
 
 /* Runs until SIGTERM or SIGINT, drained. 0, or an error before it served anything. */

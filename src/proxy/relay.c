@@ -1,9 +1,9 @@
-/* Bodies on their way, both directions, each through one window: a slow reader slows the writer down. */
+/* Bodies on their way, both directions, each through one window: a slow reader slows the writer
+ * down. */
 #include "http/cache.h"
 #include "proxy/trip.h"
 
 #include "base/mem.h"
-
 
 /* A piece costs system calls however small it is: chunks of one byte must not buy a longer turn. */
 enum { YIELD_BYTES = 256 << 10, PIECE_BYTES = 4 << 10 };
@@ -61,7 +61,8 @@ static void upload(void *arg)
         io_cancel(u->parent);
 }
 
-int proxy_upload_start(struct proxy_trip *t, struct proxy_outbound *out, struct proxy_upload **upload_out)
+int proxy_upload_start(struct proxy_trip *t, struct proxy_outbound *out,
+                       struct proxy_upload **upload_out)
 {
     struct proxy_upload *u = wt_arena_zalloc(t->arena, sizeof *u);
     if (!u)
@@ -102,8 +103,9 @@ void proxy_upload_end(struct proxy_upload *u)
 
 /* ---- answers ---- */
 
-/* The identity cookie, unless a shared cache may keep this answer and give it to others. Where only heuristics would let it, the
- * answer is made private, as HAProxy's `cookie insert nocache` does. */
+/* The identity cookie, unless a shared cache may keep this answer and give it to others. Where only
+ * heuristics would let it, the answer is made private, as HAProxy's `cookie insert nocache` does.
+ */
 static int add_cookie(struct proxy_trip *t, struct http_head *response)
 {
     enum http_store store = http_may_store_shared(t->in->request, response);
@@ -135,7 +137,8 @@ static int prepare(struct proxy_trip *t, struct http_head *response)
     return r;
 }
 
-/* One piece; *out_piece says whether it was the last. What is held back goes out before we wait for the host. */
+/* One piece; *out_piece says whether it was the last. What is held back goes out before we wait for
+ * the host. */
 static int relay_piece(struct proxy_trip *t, struct proxy_outbound *out, int *out_piece,
                        bool *out_client_failed)
 {
@@ -213,7 +216,8 @@ void proxy_relay(struct proxy_trip *t, struct proxy_try *try)
         t->gone = true;
         t->flags |= PROXY_LOG_DC;
     } else if (r < 0) {
-        /* The host's answer ended early: the client must see that (RFC 9112 §8), never a clean end. */
+        /* The host's answer ended early: the client must see that (RFC 9112 §8), never a clean end.
+         */
         t->broken = true;
         t->flags |= r == WT_ETIMEOUT ? PROXY_LOG_SI : r == WT_EPROTO ? PROXY_LOG_UPE : PROXY_LOG_UC;
     }

@@ -34,7 +34,8 @@ static int set_traceparent(struct proxy_trip *t, struct http_head *h)
         http_head_remove(h, HTTP_FIELD_TRACESTATE); /* it belongs to the trace that was not one */
     }
     http_traceparent_format(&trace, t->traceparent);
-    return http_head_set_id(h, HTTP_FIELD_TRACEPARENT, wt_str(t->traceparent, HTTP_TRACEPARENT_LEN));
+    return http_head_set_id(h, HTTP_FIELD_TRACEPARENT,
+                            wt_str(t->traceparent, HTTP_TRACEPARENT_LEN));
 }
 
 static int prepare(struct proxy_trip *t)
@@ -64,8 +65,9 @@ static int prepare(struct proxy_trip *t)
 static void set_timeouts(struct proxy_trip *t, const struct proxy_policy *p)
 {
     const struct proxy_rule *rule = t->match.rule;
-    t->request_timeout_ms = rule->request_timeout_ms == PROXY_TIMEOUT_UNSET ? p->request_timeout_ms
-                                                                            : rule->request_timeout_ms;
+    t->request_timeout_ms = rule->request_timeout_ms == PROXY_TIMEOUT_UNSET
+                                ? p->request_timeout_ms
+                                : rule->request_timeout_ms;
     t->try_timeout_ms = rule->backend_timeout_ms == PROXY_TIMEOUT_UNSET ? p->try_timeout_ms
                                                                         : rule->backend_timeout_ms;
     t->deadline_ms = t->request_timeout_ms ? io_now_ms() + t->request_timeout_ms : IO_NEVER;
@@ -93,7 +95,8 @@ static bool find_target(struct proxy_trip *t)
     if (target == PROXY_TARGET_NONE)
         return false;
     t->target = &t->pin->config->targets[target];
-    if (t->target->migration && t->target->sides[PROXY_SIDE_OLD] && t->target->sides[PROXY_SIDE_NEW])
+    if (t->target->migration && t->target->sides[PROXY_SIDE_OLD] &&
+        t->target->sides[PROXY_SIDE_NEW])
         decide_side(t);
     return t->shared || t->target->backend;
 }
@@ -119,7 +122,8 @@ static void route(struct proxy_trip *t)
     }
     while (socket < c->n_listeners && c->listeners[socket] != t->client->listener)
         socket++;
-    if (socket == c->n_listeners || !proxy_route_match(c->routes, socket, t->in->request, &t->match)) {
+    if (socket == c->n_listeners ||
+        !proxy_route_match(c->routes, socket, t->in->request, &t->match)) {
         proxy_count(&t->listener_stats->rq_no_route);
         t->match.rule = NULL;
         proxy_reply(t, 404, PROXY_LOG_NR, "no route for this host and path");
@@ -145,7 +149,8 @@ static void init(struct proxy_trip *t, const struct proxy_client *client, struct
                  struct wt_arena *arena)
 {
     struct proxy_worker *w = client->worker;
-    /* The outgoing head is written when it is needed: clearing it would cost more than parsing did. */
+    /* The outgoing head is written when it is needed: clearing it would cost more than parsing did.
+     */
     memset(t, 0, offsetof(struct proxy_trip, outgoing));
     memset((char *)t + offsetof(struct proxy_trip, request_timeout_ms), 0,
            sizeof *t - offsetof(struct proxy_trip, request_timeout_ms));
@@ -172,8 +177,8 @@ enum proxy_served proxy_serve(const struct proxy_client *client, struct proxy_in
     return t.gone || t.broken ? PROXY_SERVED_BROKEN : PROXY_SERVED;
 }
 
-void proxy_serve_refused(const struct proxy_client *client, const struct http_head *head, unsigned status,
-                         uint64_t bytes_sent)
+void proxy_serve_refused(const struct proxy_client *client, const struct http_head *head,
+                         unsigned status, uint64_t bytes_sent)
 {
     struct proxy_trip t WT_UNSET;
     struct proxy_inbound in = {.request = head};

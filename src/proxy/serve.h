@@ -1,5 +1,5 @@
-/* One request from its head to its log line: routing, filters, shares, tries, counters. Protocol-free: it
- * sees a proxy_inbound (proxy/exchange.h). */
+/* One request from its head to its log line: routing, filters, shares, tries, counters.
+ * Protocol-free: it sees a proxy_inbound (proxy/exchange.h). */
 #ifndef PROXY_SERVE_H
 #define PROXY_SERVE_H
 
@@ -25,8 +25,9 @@ enum proxy_served {
 enum proxy_served proxy_serve(const struct proxy_client *client, struct proxy_inbound *in,
                               struct wt_arena *arena);
 
-/* A request whose head was refused: counts and logs it. `status` is what was answered, 0: nothing. */
-void proxy_serve_refused(const struct proxy_client *client, const struct http_head *head, unsigned status,
-                         uint64_t bytes_sent);
+/* A request whose head was refused: counts and logs it. `status` is what was answered, 0: nothing.
+ */
+void proxy_serve_refused(const struct proxy_client *client, const struct http_head *head,
+                         unsigned status, uint64_t bytes_sent);
 
 #endif

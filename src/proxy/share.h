@@ -1,8 +1,9 @@
 /* Shares: which side of a migration a request goes to, and what the guard says.
  *
- * A proxy_migration is what one snapshot says: weight, slot table, key. A proxy_live is what this process has seen and
- * decided, kept by the migration's uid over all snapshots: the guard's counts and the verdict. A verdict of epoch e overrules
- * every snapshot of an epoch <= e, whatever it says, so an old control can never undo it.
+ * A proxy_migration is what one snapshot says: weight, slot table, key. A proxy_live is what this
+ * process has seen and decided, kept by the migration's uid over all snapshots: the guard's counts
+ * and the verdict. A verdict of epoch e overrules every snapshot of an epoch <= e, whatever it
+ * says, so an old control can never undo it.
  */
 #ifndef PROXY_SHARE_H
 #define PROXY_SHARE_H
@@ -31,7 +32,8 @@ struct proxy_live {
     struct health_guard *guard;
     _Atomic int64_t epoch, step; /* that the guard counts; written by the publisher's thread only */
     int64_t weight_ppm;          /* likewise */
-    _Atomic int64_t rolled_back_epoch; /* read by workers at every pick; 0: none, epochs start at 1 */
+    _Atomic int64_t
+        rolled_back_epoch; /* read by workers at every pick; 0: none, epochs start at 1 */
     pthread_mutex_t lock;
     struct proxy_verdict verdict; /* under lock; epoch 0: none */
 };
@@ -52,13 +54,13 @@ struct proxy_migration {
     unsigned n_routes;
     uint64_t version; /* of the document */
     int64_t epoch, step, table_version;
-    double weight;    /* per cent */
-    bool held;        /* by a user or the guard */
-    struct {          /* the verdict that control has absorbed; epoch 0: none */
+    double weight; /* per cent */
+    bool held;     /* by a user or the guard */
+    struct {       /* the verdict that control has absorbed; epoch 0: none */
         int64_t epoch, step, at_ms;
         struct wt_str cause, message;
     } absorbed;
-    bool engaged;     /* a migration that has not begun, or is over, leaves requests alone */
+    bool engaged; /* a migration that has not begun, or is over, leaves requests alone */
     enum proxy_key key;
     struct wt_str key_name;
     bool stable;
@@ -81,10 +83,11 @@ struct proxy_migration *proxy_migration_ref(struct proxy_migration *m);
 void proxy_migration_unref(struct proxy_migration *m);
 
 /* Whether requests of this route to this backend are shared by it. */
-bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route, struct wt_str backend);
+bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route,
+                            struct wt_str backend);
 
-/* Joins the migration with what runs under its uid: starts a new step of the guard when epoch, step or weight
- * changed. Publisher's thread. */
+/* Joins the migration with what runs under its uid: starts a new step of the guard when epoch, step
+ * or weight changed. Publisher's thread. */
 void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, int64_t now_ms);
 
 /* Whether a verdict has taken all users back: the new side gets no request. */
@@ -98,17 +101,18 @@ struct proxy_share {
     struct model_identity identity;
 };
 
-/* Decides; pure but for the verdict's atomic. `alive[side]` says whether the side has a healthy host: a
- * dead side's slots alone go elsewhere, if users may. `random` is 8 secret bytes. */
+/* Decides; pure but for the verdict's atomic. `alive[side]` says whether the side has a healthy
+ * host: a dead side's slots alone go elsewhere, if users may. `random` is 8 secret bytes. */
 void proxy_share_decide(const struct proxy_migration *m, const struct model_identity_keys *keys,
                         const struct http_head *request, struct wt_str client_address,
                         const uint8_t random[MODEL_IDENTITY_BYTES], const bool alive[PROXY_SIDES],
                         struct proxy_share *out);
 
-/* Reports the end of a first attempt to the guard. True when this call brought the verdict about: the
- * caller announces it. */
-bool proxy_share_observe(const struct proxy_migration *m, unsigned worker, const struct proxy_share *share,
-                         bool bad, int64_t now_ms, int64_t wall_ms);
+/* Reports the end of a first attempt to the guard. True when this call brought the verdict about:
+ * the caller announces it. */
+bool proxy_share_observe(const struct proxy_migration *m, unsigned worker,
+                         const struct proxy_share *share, bool bad, int64_t now_ms,
+                         int64_t wall_ms);
 
 /* The newest verdict; false when there is none. Any thread. */
 bool proxy_live_verdict(struct proxy_live *l, struct proxy_verdict *out);

@@ -1,4 +1,5 @@
-/* A request's trip through the proxy: what serve.c, forward.c and relay.c hand each other. Lives on the connection's fiber. */
+/* A request's trip through the proxy: what serve.c, forward.c and relay.c hand each other. Lives on
+ * the connection's fiber. */
 #ifndef PROXY_TRIP_H
 #define PROXY_TRIP_H
 
@@ -24,7 +25,7 @@ struct proxy_trip {
     struct http_head outgoing;
 
     int64_t request_timeout_ms, try_timeout_ms; /* 0: none */
-    int64_t deadline_ms;                        /* of the answer's head, once the request is whole */
+    int64_t deadline_ms; /* of the answer's head, once the request is whole */
 
     /* How it went. */
     unsigned status; /* sent, or meant */
@@ -35,7 +36,8 @@ struct proxy_trip {
     enum proxy_side side;          /* likewise */
     int64_t first_byte_ns;         /* of the answer; 0: none */
     int64_t try_start_ns;
-    int64_t slow_from_ns; /* when the host's time began: a slow upload is the client's; 0: not yet */
+    int64_t
+        slow_from_ns; /* when the host's time began: a slow upload is the client's; 0: not yet */
     uint64_t bytes_received, bytes_sent;
     bool failed_first; /* the first attempt failed */
     bool slow;         /* the delivered answer was slower than the guard's limit */
@@ -50,8 +52,8 @@ struct proxy_trip {
 /* One attempt at a host. */
 struct proxy_try {
     struct proxy_backend *backend;
-    struct proxy_outbound *out; /* NULL: there is no connection */
-    struct http_head *response; /* NULL: there is no answer */
+    struct proxy_outbound *out;  /* NULL: there is no connection */
+    struct http_head *response;  /* NULL: there is no answer */
     struct proxy_upload *upload; /* NULL: the request was sent whole */
     enum proxy_failure failure;
 };
@@ -61,7 +63,8 @@ void proxy_forward(struct proxy_trip *t);
 
 /* relay.c */
 struct proxy_upload; /* the rest of a request body on its way, in a fiber of its own */
-int proxy_upload_start(struct proxy_trip *t, struct proxy_outbound *out, struct proxy_upload **upload);
+int proxy_upload_start(struct proxy_trip *t, struct proxy_outbound *out,
+                       struct proxy_upload **upload);
 bool proxy_upload_running(const struct proxy_upload *u);
 bool proxy_upload_client_failed(const struct proxy_upload *u); /* the client ended it early */
 int proxy_upload_code(const struct proxy_upload *u);           /* why: WT_EPROTO is wrong framing */

@@ -1,5 +1,5 @@
-/* A window: the piece of memory through which one direction of a connection flows. Bytes come in at the end and are used up at
- * the start; what was given out stays in place until the next fill. */
+/* A window: the piece of memory through which one direction of a connection flows. Bytes come in at
+ * the end and are used up at the start; what was given out stays in place until the next fill. */
 #ifndef PROXY_WINDOW_H
 #define PROXY_WINDOW_H
 

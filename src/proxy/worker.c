@@ -42,7 +42,8 @@ void proxy_secret_bytes(struct proxy_worker *w, void *out, unsigned n)
 {
     struct io_sys *sys = w->shared->sys;
     if (w->secrets_left < n) {
-        /* Without randomness users could be steered by who guesses; better to say so loudly than to go on. */
+        /* Without randomness users could be steered by who guesses; better to say so loudly than to
+         * go on. */
         if (sys->random(sys, w->secrets, sizeof w->secrets) < 0)
             wt_log(WT_LOG_ERROR, "no random bytes from the system: identities are weak");
         w->secrets_left = sizeof w->secrets;

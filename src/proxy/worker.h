@@ -1,5 +1,5 @@
-/* A worker: one thread, one loop, everything of a connection's life. Workers share snapshots (proxy_config),
- * atomics of hosts and guards, and nothing else. */
+/* A worker: one thread, one loop, everything of a connection's life. Workers share snapshots
+ * (proxy_config), atomics of hosts and guards, and nothing else. */
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
 
@@ -14,7 +14,7 @@
 #include <pthread.h>
 
 enum {
-    PROXY_BUFFER = 16 << 10,   /* one direction of one exchange; a longer head grows up to: */
+    PROXY_BUFFER = 16 << 10, /* one direction of one exchange; a longer head grows up to: */
     PROXY_HEAD_MAX = 64 << 10,
     PROXY_BUFFERS_KEPT = 256,
 };
@@ -30,12 +30,12 @@ struct proxy_worker {
     unsigned id;
     struct io_loop *loop;
     struct proxy_shared *shared;
-    struct proxy_pin *pin; /* the newest */
-    struct wt_list older;  /* pins that requests still run on */
-    struct wt_list conns;  /* all client connections */
+    struct proxy_pin *pin;        /* the newest */
+    struct wt_list older;         /* pins that requests still run on */
+    struct wt_list conns;         /* all client connections */
     struct io_timer accept_again; /* after a lack of memory */
     struct io_timer housekeeping; /* flushes the log, notes the loop's counters */
-    struct wt_list accepting; /* struct proxy_acceptor of this worker */
+    struct wt_list accepting;     /* struct proxy_acceptor of this worker */
     uint32_t n_conns;
     bool draining;
     struct wt_rng rng;
@@ -83,17 +83,20 @@ void proxy_pin_give(struct proxy_worker *w, struct proxy_pin *p);
 int proxy_worker_start(struct proxy_worker *w, unsigned id, struct proxy_shared *shared,
                        struct proxy_config *config, struct wt_err *err) WT_NODISCARD;
 
-/* The same in parts, without a thread: on a loop of the caller's (simulations). `begin` runs on that loop; `done` when no
- * connection, fiber or posted task is left. */
+/* The same in parts, without a thread: on a loop of the caller's (simulations). `begin` runs on
+ * that loop; `done` when no connection, fiber or posted task is left. */
 int proxy_worker_init(struct proxy_worker *w, unsigned id, struct proxy_shared *shared,
-                      struct proxy_config *config, struct io_loop *loop, struct wt_err *err) WT_NODISCARD;
+                      struct proxy_config *config, struct io_loop *loop,
+                      struct wt_err *err) WT_NODISCARD;
 void proxy_worker_begin(struct proxy_worker *w);
 void proxy_worker_done(struct proxy_worker *w);
 
 /* From the publisher's thread. */
-void proxy_worker_publish(struct proxy_worker *w, struct proxy_config *config); /* takes its own ref */
-void proxy_worker_drain(struct proxy_worker *w);  /* no new connections; close what is idle in time */
-void proxy_worker_stop(struct proxy_worker *w);   /* ends the loop and joins the thread */
+void proxy_worker_publish(struct proxy_worker *w,
+                          struct proxy_config *config); /* takes its own ref */
+void proxy_worker_drain(
+    struct proxy_worker *w);                    /* no new connections; close what is idle in time */
+void proxy_worker_stop(struct proxy_worker *w); /* ends the loop and joins the thread */
 uint32_t proxy_worker_conns(struct proxy_worker *w);
 uint32_t proxy_worker_in_flight_older(struct proxy_worker *w);
 uint64_t proxy_worker_version(struct proxy_worker *w); /* acknowledged */

@@ -1,4 +1,5 @@
-/* Loaded in front of the C library by test_clock.py: the wall clock is off by the seconds that the file CLOCK_OFFSET_FILE holds. */
+/* Loaded in front of the C library by test_clock.py: the wall clock is off by the seconds that the
+ * file CLOCK_OFFSET_FILE holds. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -16,14 +16,15 @@
 
 #include <stdio.h>
 
-/* The paper's appendix A (length 15) and the reference implementation's first vectors: key 00 … 0f, input 00, 01, … */
+/* The paper's appendix A (length 15) and the reference implementation's first vectors: key 00 … 0f,
+ * input 00, 01, … */
 static void siphash_vectors(void **state)
 {
     static const struct {
         size_t len;
         uint64_t hash;
     } rows[] = {
-        {0, 0x726fdb47dd0e0e31}, {1, 0x74f839c593dc67fd}, {7, 0xab0200f58b01d137},
+        {0, 0x726fdb47dd0e0e31}, {1, 0x74f839c593dc67fd},  {7, 0xab0200f58b01d137},
         {8, 0x93f5f5799a932462}, {15, 0xa129ca6149be45e5},
     };
     uint8_t key[16], in[16];
