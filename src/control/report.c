@@ -259,7 +259,12 @@ static void judge_together(const struct merge *m, const struct health_params *pa
 {
     if (m->n < 2 || !m->bits || (v->cause && v->epoch >= state->epoch))
         return;
-    enum health_cause cause = health_evidence_judge(params, &m->sum);
+    /* Only the step has bitmaps, so only there a slot that two proxies saw counts once; in the sums
+     * of windows one broken client would count once a proxy. */
+    struct health_evidence step = m->sum;
+    memset(&step.span[HEALTH_SPAN_LONG], 0, sizeof(step.span[HEALTH_SPAN_LONG]));
+    memset(&step.span[HEALTH_SPAN_SHORT], 0, sizeof(step.span[HEALTH_SPAN_SHORT]));
+    enum health_cause cause = health_evidence_judge(params, &step);
     if (cause == HEALTH_CAUSE_NONE)
         return;
     memset(v, 0, sizeof(*v));

@@ -57,4 +57,8 @@ void io_cond_broadcast(struct io_cond *c);
  * in place. */
 void io_offload(void (*work)(void *arg), void *arg);
 
+/* The same for work that may hang for seconds (a resolver): it has threads of its own, so that it delays nothing
+ * that goes to the disk. */
+void io_offload_slow(void (*work)(void *arg), void *arg);
+
 #endif

@@ -180,7 +180,7 @@ static void run(void *arg)
     struct proxy_discover *d = s->all;
     while (!s->stopped) {
         struct reading r = {.source = s, .sys = d->proxy->sys};
-        io_offload(do_read, &r);
+        io_offload_slow(do_read, &r);
         int64_t at_ms = io_now_ms() + next_in_ms(s, r.result == 0 ? r.found.ttl_ms : INT64_MAX);
         if (s->stopped)
             ;

@@ -411,9 +411,14 @@ void proxy_forward(struct proxy_trip *t)
     t->slow = too_slow(t);
     if (t->gone)
         end_gone(t, &try);
-    else if (try.response)
+    else if (try.response) {
         proxy_relay(t, &try);
-    else {
+        if (t->broken && t->attempts == 1) {
+            /* Its head was good and its body was not: the guard has to learn that too. */
+            t->observed = false;
+            observe(t, true);
+        }
+    } else {
         drop(&try);
         reply_failure(t, &try);
     }

@@ -434,6 +434,9 @@ static void render_info(struct proxy_stats *s, const struct proxy_metrics_info *
         {"envoy_server_concurrency", "gauge", "Worker threads.", proxy_stats_workers(s)},
         {"watari_snapshots_rejected_total", "counter",
          "Snapshots refused because they did not decode or compile.", info->snapshots_rejected},
+        {"watari_access_log_write_errors_total", "counter",
+         "Pieces of the access log (up to 64 KiB) that could not be written: a full disk, say.",
+         info->log_write_errors},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         proxy_metrics_head(out, rows[i].name, rows[i].type, rows[i].help);

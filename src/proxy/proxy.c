@@ -16,7 +16,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { SETTLE_MS = 2000 };
+enum { SETTLE_MS = 300 };
 
 /* ---- how many workers ---- */
 

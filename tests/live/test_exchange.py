@@ -598,6 +598,7 @@ def test_a_full_log_disk_costs_no_request(world):
         assert client.ask("/x").status == 200
         time.sleep(0.25)
     assert client.ask("/y").status == 200
+    wait_for(lambda: proxy.metric("watari_access_log_write_errors_total") >= 1, 5, "the loss to be told")
 
 
 # ---- the end ----

@@ -3,11 +3,12 @@
 The site's key is fixed, so that who moves first is the same in every run.
 """
 
+import contextlib
 import time
 
 import pytest
 
-from rig import Client, Site, answer, echo, take_body, wait_for
+from rig import Client, Ended, Site, WasReset, answer, echo, take_body, wait_for
 
 HOST = "shop.test"
 COOKIE = "watari_id"
@@ -317,6 +318,38 @@ def test_a_broken_new_side_loses_its_users_in_no_time(world, state, weight, most
         user.ask()
         user.leave()
     assert len(site.new.requests) > 0
+
+
+def cut(head, body, reset):
+    """A 200 whose body ends early."""
+
+    def behave(wire, request):
+        take_body(wire, request)
+        wire.send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + body)
+        time.sleep(0.02)  # the head gets through before the reset overtakes it
+        if reset:
+            wire.reset()
+
+    return behave
+
+
+@pytest.mark.parametrize("head,body", [(b"Content-Length: 100", b"ten bytes."), (b"Transfer-Encoding: chunked", b"a\r\nten bytes.\r\n")])
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_a_new_side_that_cuts_its_answers_loses_its_users(world, state, head, body, reset):
+    """The head is a good one; only the body tells."""
+    site = site_of(world, 50, new=world.origin("new", cut(head, body, reset)), policy=NO_RETRY)
+    proxy = world.proxy(site, state=state)
+    for _ in range(200):
+        user = User(proxy)
+        with contextlib.suppress(Ended, WasReset):
+            user.ask()
+        user.leave()
+        if "verdict Errors" in proxy.errors():
+            break
+    else:
+        raise AssertionError(f"no verdict: {len(site.new.requests)} cut answers")
+    all_on_old(proxy, site)
+    assert proxy.metric("watari_migration_lost_total", 'side="new"') == len(site.new.requests)
 
 
 def test_a_slow_new_side_loses_its_users(world, state):
