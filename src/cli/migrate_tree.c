@@ -238,7 +238,8 @@ static void counts(const struct tree *t)
         paint(t, rows[i].alarming && n ? "31" : "0", text);
     }
     wt_buf_printf(
-        t->out, "\n  users     %" PRId64 " of 65536 slots moved, %" PRId64 " moved back%s\n",
+        t->out,
+        "\n  users     %" PRId64 " moves to the new side, %" PRId64 " back (slots, of 65536)%s\n",
         cli_int_at(t->doc, "status.users.moved"), cli_int_at(t->doc, "status.users.movedBack"),
         json_is_false(cli_at(t->doc, "status.stuck")) ? "" : "; users stay on their side");
 }

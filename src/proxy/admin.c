@@ -151,6 +151,7 @@ static const struct {
 } pages[] = {
     {WT_STR_INIT("/"), false, home, "this page"},
     {WT_STR_INIT("/metrics"), false, metrics, "counters as Prometheus text"},
+    {WT_STR_INIT("/stats/prometheus"), false, metrics, "the same, where Envoy has it"},
     {WT_STR_INIT("/healthz"), false, healthz, "whether the process lives"},
     {WT_STR_INIT("/readyz"), false, readyz, "whether it serves and does not drain"},
     {WT_STR_INIT("/stats"), false, stats, "counters as text; ?format=json"},
