@@ -4,7 +4,7 @@ import math
 
 from tally import bucket_ms
 
-LAST_BAD_S = {"errors": 5.0, "slow": 10.0}
+LAST_BAD_S = {"errors": 5.0, "slow": 5.0}
 MOST_S = 170
 
 
