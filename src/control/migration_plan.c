@@ -4,6 +4,7 @@
 #include "control/migration_work.h"
 #include "model/kind.h"
 #include "model/slots.h"
+#include "model/steps.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -174,15 +175,24 @@ static void restore(struct control_work *w)
         n->step = last;
 }
 
+/* Whether this attempt is what a Shared verdict on the one before has left. Errors of the one
+ * before may still be told: a proxy that has them in force lets nobody to the new side. */
+static bool taken_back(const struct control_migration_state *n)
+{
+    return n->verdict.cause == MODEL_CAUSE_SHARED && n->verdict.epoch + 1 == n->epoch;
+}
+
 static void absorb_verdict(struct control_work *w)
 {
     const struct control_verdict *v = &w->seen->verdict;
     struct control_migration_state *n = w->next;
-    if (!v->cause || v->epoch < n->epoch || control_work_judged(w) ||
-        n->phase == MODEL_PHASE_COMPLETED)
+    if (!v->cause || v->epoch < n->epoch - taken_back(n) || n->phase == MODEL_PHASE_COMPLETED ||
+        !control_verdict_outranks(v->epoch, v->cause, &n->verdict))
         return;
-    n->epoch = v->epoch;
+    if (n->epoch < v->epoch)
+        n->epoch = v->epoch;
     n->verdict = *v;
+    n->verdict.epoch = n->epoch;
     control_work_event(w, true, "Verdict", "%s at step %" PRId64 " of attempt %" PRId64 ": %s",
                        model_enum_text(&model_enum_verdict_cause, (int)v->cause), v->step, v->epoch,
                        v->message);
@@ -192,15 +202,25 @@ static void absorb_verdict(struct control_work *w)
 /* The weight that a verdict asks for. */
 static double weight_after(const struct control_work *w)
 {
-    if (w->next->verdict.cause != MODEL_CAUSE_SHARED)
-        return 0;
-    int64_t verdict_step = w->next->verdict.step;
-    const struct model_migration_spec *spec = w->want->spec;
-    double in_force = w->next->weight, before = 0;
-    for (int64_t i = 0; i < verdict_step && i < (int64_t)spec->n_steps; i++)
-        if (spec->steps[i].has_set_weight && spec->steps[i].set_weight < in_force)
-            before = spec->steps[i].set_weight;
-    return before;
+    const struct control_verdict *v = &w->next->verdict;
+    return v->cause == MODEL_CAUSE_SHARED
+               ? model_steps_weight_before(w->want->spec, v->step, w->next->weight)
+               : 0;
+}
+
+/* What is left of the share begins a new attempt that waits for a user: the guard judges it from
+ * nothing, and a verdict on it counts. */
+static void take_step_back(struct control_work *w, double weight)
+{
+    struct control_migration_state *n = w->next;
+    int64_t step = control_work_step_at(w, weight, false);
+    control_work_attempt(w, step >= 0 ? step : 0);
+    n->held = true;
+    control_work_say(w, MODEL_PHASE_PAUSED, "step taken back to %.15g %%: %s", weight,
+                     n->verdict.message);
+    control_work_event(w, true, "StepTakenBack",
+                       "weight is %.15g %% again, held as attempt %" PRId64 ": %s", weight,
+                       n->epoch, n->verdict.message);
 }
 
 static void carry_out_verdict(struct control_work *w)
@@ -211,9 +231,6 @@ static void carry_out_verdict(struct control_work *w)
     const struct model_migration_guard *guard = w->want->spec->guard;
     bool pause =
         n->verdict.cause != MODEL_CAUSE_ABORT && guard && guard->on_trip == MODEL_TRIP_PAUSE;
-    bool taken_back = n->verdict.cause == MODEL_CAUSE_SHARED && n->phase == MODEL_PHASE_PAUSED;
-    if (taken_back && n->held)
-        return;
     if (pause) {
         if (!n->held)
             control_work_event(w, true, "Paused", "held: %s", n->verdict.message);
@@ -235,11 +252,7 @@ static void carry_out_verdict(struct control_work *w)
     n->stuck = weight > 0;
     n->paused_until_ms = 0;
     if (weight > 0) {
-        n->held = true;
-        control_work_say(w, MODEL_PHASE_PAUSED, "step taken back to %.15g %%: %s", weight,
-                         n->verdict.message);
-        control_work_event(w, true, "StepTakenBack", "weight is %.15g %% again: %s", weight,
-                           n->verdict.message);
+        take_step_back(w, weight);
         return;
     }
     n->held = false;
@@ -446,7 +459,11 @@ static void go_on(struct control_work *w)
         return;
     }
     if (n->held) {
-        control_work_say(w, MODEL_PHASE_PAUSED, "held at %.15g %% by a user", n->weight);
+        if (taken_back(n))
+            control_work_say(w, MODEL_PHASE_PAUSED, "step taken back to %.15g %%: %s", n->weight,
+                             n->verdict.message);
+        else
+            control_work_say(w, MODEL_PHASE_PAUSED, "held at %.15g %% by a user", n->weight);
         return;
     }
     if (w->want->deleting)

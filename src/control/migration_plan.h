@@ -2,8 +2,9 @@
  * the time.
  *
  * Laws (tests/plan, tests/unit/test_control_plan.c): nothing is done on a reading that is empty,
- * partial or pending; the weight never rises while a verdict of this epoch stands; a verdict is
- * undone only by a user, with a new epoch; the higher epoch wins; the same input gives the same
+ * partial or pending; the weight never rises while a verdict of this epoch stands, nor while it is
+ * held; a verdict is undone only by a user, with a new epoch; a step taken back for both sides'
+ * sake opens an epoch, too, and holds it; the higher epoch wins; the same input gives the same
  * bytes.
  */
 #ifndef CONTROL_MIGRATION_PLAN_H

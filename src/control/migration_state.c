@@ -12,6 +12,14 @@ static void copy(char *out, size_t size, struct wt_str s)
     snprintf(out, size, "%.*s", WT_ARG(s));
 }
 
+bool control_verdict_outranks(int64_t epoch, enum model_verdict_cause cause,
+                              const struct control_verdict *v)
+{
+    if (!v->cause || epoch != v->epoch)
+        return !v->cause || epoch > v->epoch;
+    return cause == MODEL_CAUSE_ERRORS && v->cause == MODEL_CAUSE_SHARED;
+}
+
 static void read_verdict(const struct model_migration_verdict *v, struct control_verdict *out)
 {
     if (!v || !v->cause)

@@ -18,6 +18,11 @@ struct control_verdict {
     char by[128];
 };
 
+/* Whether one of this epoch and cause takes the place of `v`: the higher epoch does, and Errors
+ * that follow Shared in one epoch. */
+bool control_verdict_outranks(int64_t epoch, enum model_verdict_cause cause,
+                              const struct control_verdict *v);
+
 struct control_counts {
     int64_t old, new, lost, bad, rescued;
 };

@@ -176,7 +176,8 @@ static void see_verdict(const json_t *m, const char *proxy, struct control_verdi
     const json_t *in = json_object_get(m, "verdict");
     int64_t epoch = integer(in, "epoch");
     int cause = model_enum_value(&model_enum_verdict_cause, wt_str_z(text(in, "cause")));
-    if (!in || epoch < 1 || cause == 0 || (v->cause && epoch <= v->epoch))
+    if (!in || epoch < 1 || cause == 0 ||
+        !control_verdict_outranks(epoch, (enum model_verdict_cause)cause, v))
         return;
     memset(v, 0, sizeof(*v));
     v->epoch = epoch;
@@ -257,20 +258,25 @@ static void judge_together(const struct merge *m, const struct health_params *pa
                            const struct control_migration_state *state, int64_t wall_ms,
                            struct control_verdict *v)
 {
-    if (m->n < 2 || !m->bits || (v->cause && v->epoch >= state->epoch))
+    if (m->n < 2 || !m->bits)
         return;
     /* Only the step has bitmaps, so only there a slot that two proxies saw counts once; in the sums
      * of windows one broken client would count once a proxy. */
     struct health_evidence step = m->sum;
     memset(&step.span[HEALTH_SPAN_LONG], 0, sizeof(step.span[HEALTH_SPAN_LONG]));
     memset(&step.span[HEALTH_SPAN_SHORT], 0, sizeof(step.span[HEALTH_SPAN_SHORT]));
-    enum health_cause cause = health_evidence_judge(params, &step);
-    if (cause == HEALTH_CAUSE_NONE)
+    static const enum model_verdict_cause causes[] = {
+        [HEALTH_CAUSE_NONE] = MODEL_CAUSE_UNSET,
+        [HEALTH_CAUSE_ERRORS] = MODEL_CAUSE_ERRORS,
+        [HEALTH_CAUSE_SHARED] = MODEL_CAUSE_SHARED,
+    };
+    enum model_verdict_cause cause = causes[health_evidence_judge(params, &step)];
+    if (cause == MODEL_CAUSE_UNSET || !control_verdict_outranks(state->epoch, cause, v))
         return;
     memset(v, 0, sizeof(*v));
     v->epoch = state->epoch;
     v->step = state->step;
-    v->cause = cause == HEALTH_CAUSE_SHARED ? MODEL_CAUSE_SHARED : MODEL_CAUSE_ERRORS;
+    v->cause = cause;
     v->at_ms = wall_ms;
     snprintf(v->by, sizeof(v->by), "control");
     snprintf(v->message, sizeof(v->message),

@@ -266,17 +266,18 @@ enum health_cause health_guard_judge(struct health_guard *g, int64_t now_ms, boo
     struct health_evidence e;
     bool first = false;
     pthread_mutex_lock(&g->lock);
-    int verdict = atomic_load(&g->verdict);
-    if (verdict == HEALTH_CAUSE_NONE) {
+    enum health_cause verdict = (enum health_cause)atomic_load(&g->verdict);
+    if (verdict != HEALTH_CAUSE_ERRORS) {
         read_locked(g, now_ms, &e);
-        verdict = health_evidence_judge(&g->params, &e);
-        atomic_store(&g->verdict, verdict);
-        first = verdict != HEALTH_CAUSE_NONE;
+        enum health_cause now = health_evidence_judge(&g->params, &e);
+        first = now == HEALTH_CAUSE_ERRORS || (now != verdict && verdict == HEALTH_CAUSE_NONE);
+        if (first)
+            atomic_store(&g->verdict, verdict = now);
     }
     pthread_mutex_unlock(&g->lock);
     if (out_first)
         *out_first = first;
-    return (enum health_cause)verdict;
+    return verdict;
 }
 
 void health_guard_read(struct health_guard *g, int64_t now_ms, struct health_evidence *out)

@@ -28,9 +28,8 @@ struct health_guard *health_guard_ref(struct health_guard *g);
 void health_guard_unref(struct health_guard *g);
 
 /* Starts a step from nothing, with the share now in force. What the old side did in the last step
- * becomes `before` if that step was long enough to tell (1,000 requests) and had no verdict. One
- * thread (the one that applies snapshots); others may observe meanwhile, some of whose marks are
- * lost. */
+ * becomes `before` if that step was long enough to tell (1,000 requests) and had no verdict. Any
+ * thread; others may observe meanwhile, some of whose marks are lost. */
 void health_guard_begin(struct health_guard *g, const struct health_params *params, int64_t now_ms);
 
 /* One first attempt with a known end. `worker` is the calling thread's number: one thread each.
@@ -38,8 +37,8 @@ void health_guard_begin(struct health_guard *g, const struct health_params *para
 bool health_guard_observe(struct health_guard *g, unsigned worker, enum health_side side,
                           uint16_t slot, bool bad, int64_t now_ms);
 
-/* The verdict, from any thread. Once there is one it stays until the next begin(): the first caller
- * that sees it gets *out_first true and announces it. */
+/* The verdict, from any thread. Errors stays until the next begin(); Shared stays, too, unless
+ * Errors follows. The first caller that sees a verdict gets *out_first true and announces it. */
 enum health_cause health_guard_judge(struct health_guard *g, int64_t now_ms, bool *out_first);
 
 /* The counts as they are, from any thread. */

@@ -35,13 +35,13 @@ static json_t *verdict_json(const struct proxy_migration *m)
 
 static json_t *migration_json(const struct proxy_migration *m)
 {
-    bool back = atomic_load(&m->live->rolled_back_epoch) >= m->epoch && m->epoch > 0;
-    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:I, s:b, s:b, s:b, s:o}", "name",
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:I, s:b, s:b, s:b, s:b, s:o}", "name",
                      text(m->id), "uid", text(m->uid), "from", text(m->from), "to", text(m->to),
                      "epoch", (json_int_t)m->epoch, "step", (json_int_t)m->step, "weight",
                      m->weight, "tableVersion", (json_int_t)m->table_version, "engaged",
-                     (int)m->engaged, "oldRetired", (int)m->old_retired, "rolledBack", (int)back,
-                     "verdict", verdict_json(m));
+                     (int)m->engaged, "oldRetired", (int)m->old_retired, "rolledBack",
+                     (int)proxy_migration_rolled_back(m), "takenBack",
+                     (int)proxy_migration_taken_back(m), "verdict", verdict_json(m));
 }
 
 static json_t *listener_json(const struct proxy_listener *l)

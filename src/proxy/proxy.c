@@ -203,15 +203,19 @@ static void post_news(struct proxy *p, bool verdict)
     io_loop_post(p->loop, &n->task);
 }
 
+static const char *consequence(const struct proxy_migration *m)
+{
+    if (proxy_migration_rolled_back(m))
+        return "all users go back to the old side";
+    return proxy_migration_taken_back(m) ? "the step is taken back" : "left to the controller";
+}
+
 static void announce(void *ctx, struct proxy_migration *m)
 {
     struct proxy_verdict v;
     if (proxy_live_verdict(m->live, &v))
         wt_log(WT_LOG_WARN, "migration %s: verdict %s, %s: %s", m->id.ptr,
-               health_cause_text(v.cause),
-               m->rolls_back && v.cause == HEALTH_CAUSE_ERRORS ? "users go back to the old side"
-                                                               : "left to the controller",
-               v.message);
+               health_cause_text(v.cause), consequence(m), v.message);
     post_news(ctx, true);
 }
 

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "http/cookie.h"
 #include "model/kind.h"
+#include "model/steps.h"
 
 #include <stdio.h>
 
@@ -40,17 +41,25 @@ void proxy_live_unref(struct proxy_live *l)
     wt_free(l);
 }
 
-void proxy_live_restore(struct proxy_live *l, const struct proxy_verdict *v, bool rolls_back)
+static bool outranks(const struct proxy_verdict *a, const struct proxy_verdict *b)
+{
+    if (a->epoch != b->epoch)
+        return a->epoch > b->epoch;
+    return a->cause == HEALTH_CAUSE_ERRORS && b->cause == HEALTH_CAUSE_SHARED;
+}
+
+bool proxy_live_restore(struct proxy_live *l, const struct proxy_verdict *v, bool moves_users)
 {
     pthread_mutex_lock(&l->lock);
-    bool newer = v->epoch > l->verdict.epoch;
-    if (newer)
+    bool in_force = outranks(v, &l->verdict);
+    if (in_force)
         l->verdict = *v;
     pthread_mutex_unlock(&l->lock);
-    /* Only errors of the new side take users back here: what a Shared verdict means (the step is
-     * taken back) needs the table before it, which control has. */
-    if (newer && rolls_back && v->cause == HEALTH_CAUSE_ERRORS)
-        atomic_store_explicit(&l->rolled_back_epoch, v->epoch, memory_order_release);
+    if (in_force && moves_users)
+        atomic_store_explicit(v->cause == HEALTH_CAUSE_ERRORS ? &l->rolled_back_epoch
+                                                              : &l->taken_back_epoch,
+                              v->epoch, memory_order_release);
+    return in_force;
 }
 
 bool proxy_live_verdict(struct proxy_live *l, struct proxy_verdict *out)
@@ -100,6 +109,21 @@ static void set_guard(struct proxy_migration *m, const struct model_migration_sp
     m->rolls_back = m->may_go_back && !m->old_retired && !(g && g->on_trip == MODEL_TRIP_PAUSE);
 }
 
+/* What a Shared verdict leads to, known beforehand: control may be dead when it falls. */
+static int set_before(struct proxy_migration *m, const struct model_migration_spec *spec,
+                      struct wt_err *err)
+{
+    if (spec->state != MODEL_STATE_SHARED)
+        return 0;
+    m->weight_before = model_steps_weight_before(spec, m->step, m->weight);
+    m->slots_before = wt_arena_alloc(&m->arena, sizeof *m->slots_before);
+    if (!m->slots_before)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    model_slots_fill(m->slots_before, PROXY_SIDE_OLD);
+    int r = model_slots_set_share(m->slots_before, m->weight_before, m->slot_key, err);
+    return r < 0 ? r : 0;
+}
+
 /* The old side is out of service once control says Retired, or the migration is complete. */
 static bool is_retired(const struct model_migration_status *s)
 {
@@ -117,6 +141,9 @@ static void set_absorbed(struct proxy_migration *m, const struct model_migration
     m->absorbed.at_ms = v->at_ms;
     m->absorbed.cause = wt_str_z(model_enum_text(&model_enum_verdict_cause, (int)v->cause));
     m->absorbed.message = wt_arena_str(&m->arena, v->message);
+    /* The epoch is what control's Shared left of the one before, where it knew of no Errors. */
+    if (v->cause == MODEL_CAUSE_SHARED && v->epoch + 1 == m->epoch)
+        m->errors_from = v->epoch;
 }
 
 static int set_status(struct proxy_migration *m, const struct model_migration_status *s,
@@ -125,7 +152,7 @@ static int set_status(struct proxy_migration *m, const struct model_migration_st
     if (!s)
         return 0;
     unsigned n;
-    m->epoch = s->epoch;
+    m->epoch = m->errors_from = s->epoch;
     m->step = s->step;
     m->weight = s->weight;
     m->table_version = s->table_version;
@@ -165,6 +192,8 @@ static int fill(struct proxy_migration *m, const struct model_migration *v, stru
     model_slots_fill(m->slots, PROXY_SIDE_OLD);
     set_key(m, spec->user_key);
     int r = set_status(m, v->status, err);
+    if (r == 0)
+        r = set_before(m, spec, err);
     set_guard(m, spec);
     return r;
 }
@@ -214,6 +243,15 @@ bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route
     return false;
 }
 
+/* A step taken back is judged by the share that is left. */
+static void begin(const struct proxy_migration *m, int64_t now_ms)
+{
+    struct health_params params = m->params;
+    if (proxy_migration_taken_back(m))
+        params.share = m->weight_before / 100;
+    health_guard_begin(m->live->guard, &params, now_ms);
+}
+
 void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, int64_t now_ms)
 {
     int64_t ppm = (int64_t)(m->weight * 10000);
@@ -223,7 +261,7 @@ void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, 
     live->epoch = m->epoch;
     live->step = m->step;
     live->weight_ppm = ppm;
-    health_guard_begin(live->guard, &m->params, now_ms);
+    begin(m, now_ms);
 }
 
 /* ---- deciding ---- */
@@ -248,16 +286,27 @@ static struct wt_str user_key(const struct proxy_migration *m, const struct http
     return v;
 }
 
+static bool stands(const _Atomic int64_t *verdict, int64_t epoch)
+{
+    return epoch > 0 && atomic_load_explicit(verdict, memory_order_acquire) >= epoch;
+}
+
+bool proxy_migration_taken_back(const struct proxy_migration *m)
+{
+    return m->live && m->slots_before && stands(&m->live->taken_back_epoch, m->epoch);
+}
+
 bool proxy_migration_rolled_back(const struct proxy_migration *m)
 {
-    return m->live &&
-           atomic_load_explicit(&m->live->rolled_back_epoch, memory_order_acquire) >= m->epoch;
+    return m->live && (stands(&m->live->rolled_back_epoch, m->errors_from) ||
+                       (m->weight_before <= 0 && proxy_migration_taken_back(m)));
 }
 
 static enum proxy_side side_of(const struct proxy_migration *m, uint16_t slot,
                                const bool alive[PROXY_SIDES])
 {
-    enum proxy_side side = m->slots->to[slot] ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
+    const struct model_slots *t = proxy_migration_taken_back(m) ? m->slots_before : m->slots;
+    enum proxy_side side = t->to[slot] ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
     if (proxy_migration_rolled_back(m))
         side = PROXY_SIDE_OLD;
     enum proxy_side other = side == PROXY_SIDE_OLD ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
@@ -304,6 +353,9 @@ bool proxy_share_observe(const struct proxy_migration *m, unsigned worker,
              (unsigned long long)e.requests[HEALTH_NEW].total,
              (unsigned long long)e.requests[HEALTH_OLD].bad,
              (unsigned long long)e.requests[HEALTH_OLD].total);
-    proxy_live_restore(live, &v, m->rolls_back);
+    if (!proxy_live_restore(live, &v, m->rolls_back))
+        return false;
+    if (cause == HEALTH_CAUSE_SHARED && proxy_migration_taken_back(m))
+        begin(m, now_ms);
     return true;
 }

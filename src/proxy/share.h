@@ -3,7 +3,8 @@
  * A proxy_migration is what one snapshot says: weight, slot table, key. A proxy_live is what this
  * process has seen and decided, kept by the migration's uid over all snapshots: the guard's counts
  * and the verdict. A verdict of epoch e overrules every snapshot of an epoch <= e, whatever it
- * says, so an old control can never undo it.
+ * says, so an old control can never undo it: after Errors all users are on the old side, after
+ * Shared those who came with the step are. Of one epoch's verdicts Errors outranks Shared.
  */
 #ifndef PROXY_SHARE_H
 #define PROXY_SHARE_H
@@ -32,8 +33,8 @@ struct proxy_live {
     struct health_guard *guard;
     _Atomic int64_t epoch, step; /* that the guard counts; written by the publisher's thread only */
     int64_t weight_ppm;          /* likewise */
-    _Atomic int64_t
-        rolled_back_epoch; /* read by workers at every pick; 0: none, epochs start at 1 */
+    /* Read by workers at every pick; 0: none, epochs start at 1. */
+    _Atomic int64_t rolled_back_epoch, taken_back_epoch;
     pthread_mutex_t lock;
     struct proxy_verdict verdict; /* under lock; epoch 0: none */
 };
@@ -54,9 +55,10 @@ struct proxy_migration {
     unsigned n_routes;
     uint64_t version; /* of the document */
     int64_t epoch, step, table_version;
-    double weight; /* per cent */
-    bool held;     /* by a user or the guard */
-    struct {       /* the verdict that control has absorbed; epoch 0: none */
+    int64_t errors_from; /* the first epoch whose Errors are not undone by this one */
+    double weight;       /* per cent */
+    bool held;           /* by a user or the guard */
+    struct {             /* the verdict that control has absorbed; epoch 0: none */
         int64_t epoch, step, at_ms;
         struct wt_str cause, message;
     } absorbed;
@@ -71,7 +73,9 @@ struct proxy_migration {
     struct health_params params;
     struct wt_hash_key slot_key;
     struct model_slots *slots;
-    struct proxy_live *live; /* set by the publisher */
+    struct model_slots *slots_before; /* while the step is taken back; NULL unless state: Shared */
+    double weight_before;             /* likewise */
+    struct proxy_live *live;          /* set by the publisher */
     struct proxy_stats_entry *stats;
     struct wt_arena arena;
 };
@@ -92,6 +96,8 @@ void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, 
 
 /* Whether a verdict has taken all users back: the new side gets no request. */
 bool proxy_migration_rolled_back(const struct proxy_migration *m);
+/* Whether a verdict has taken the step back: weight_before is in force. */
+bool proxy_migration_taken_back(const struct proxy_migration *m);
 
 struct proxy_share {
     enum proxy_side side;
@@ -117,7 +123,8 @@ bool proxy_share_observe(const struct proxy_migration *m, unsigned worker,
 /* The newest verdict; false when there is none. Any thread. */
 bool proxy_live_verdict(struct proxy_live *l, struct proxy_verdict *out);
 
-/* Takes a verdict over from disk or from another proxy; the higher epoch wins. */
-void proxy_live_restore(struct proxy_live *l, const struct proxy_verdict *v, bool rolls_back);
+/* Puts a verdict in force, reached here or read from disk, unless another outranks it: the higher
+ * epoch wins, then Errors. True when it is new. `moves_users`: false when the guard only pauses. */
+bool proxy_live_restore(struct proxy_live *l, const struct proxy_verdict *v, bool moves_users);
 
 #endif

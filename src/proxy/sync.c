@@ -110,7 +110,7 @@ static json_t *absorbed_json(const struct proxy_migration *m)
 static json_t *verdict_json(const struct proxy_migration *m)
 {
     struct proxy_verdict v;
-    if (!proxy_live_verdict(m->live, &v) || v.epoch < m->epoch)
+    if (!proxy_live_verdict(m->live, &v) || v.epoch < m->errors_from)
         return absorbed_json(m);
     return json_pack("{s:I, s:I, s:s, s:s, s:I}", "epoch", (json_int_t)v.epoch, "step",
                      (json_int_t)v.step, "cause", health_cause_text(v.cause), "message", v.message,

@@ -28,10 +28,12 @@ EVENTS = "/api/v1/namespaces/default/events"
 
 
 class Side:
-    """An origin whose answers name it. `status`, `delay_s` break what users see; `healthy` is what its health check says."""
+    """An origin whose answers name it. `status`, `delay_s` break what users see, `fails(head)` one request; `healthy` is what its
+    health check says."""
 
     def __init__(self, name):
         self.name, self.status, self.delay_s, self.healthy = name, 200, 0.0, True
+        self.fails = None
         self.probes = 0
         self.answered = 0
         self.port = 0
@@ -81,6 +83,8 @@ class Side:
         else:
             wait = re.match(rb"/wait/([\d.]+)", target)
             delay, status = (float(wait[1]), 200) if wait else (self.delay_s, self.status)
+            if self.fails and self.fails(head):
+                status = 500
             if delay:
                 time.sleep(delay)
             self.answered += 1
@@ -263,6 +267,16 @@ class Up:
     def events(self, reason=None):
         items = self.api("GET", EVENTS)[1]["items"]
         return [e for e in items if reason in (None, e.get("reason"))]
+
+
+@contextlib.contextmanager
+def standing_alone(directory, **more):
+    """An Up that a test may kill."""
+    u = Up(directory, **more).start()
+    try:
+        yield u.wait_ready()
+    finally:
+        u.close()
 
 
 def _command_of(pid):

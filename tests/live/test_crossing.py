@@ -13,7 +13,7 @@ import time
 
 import pytest
 import rig
-from crossing_rig import MIGRATIONS, GATEWAYS, Load, Service, Up, backend, route, within
+from crossing_rig import MIGRATIONS, GATEWAYS, Load, Service, Up, backend, route, standing_alone, within
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +40,6 @@ def serve(up):
             with contextlib.suppress(FileNotFoundError):
                 up.remove(file)
         s.close()
-
-
-@contextlib.contextmanager
-def standing_alone(directory, **more):
-    """An Up that a test may kill."""
-    u = Up(directory, **more).start()
-    try:
-        yield u.wait_ready()
-    finally:
-        u.close()
 
 
 class Watch(threading.Thread):

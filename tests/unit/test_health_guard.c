@@ -102,6 +102,31 @@ static void test_verdict_stays(void **state)
     health_guard_unref(g);
 }
 
+static void test_errors_after_shared(void **state)
+{
+    struct health_params shared = usual;
+    shared.share = 0.1;
+    shared.shared = true;
+    struct health_guard *g = health_guard_new(&shared, 1, 0);
+    bool first = false;
+    observe_many(g, HEALTH_OLD, 0, 2000, false, 10);
+    health_guard_begin(g, &shared, 20);
+    observe_many(g, HEALTH_OLD, 0, 900, true, 30);
+    observe_many(g, HEALTH_NEW, 900, 100, true, 30);
+    assert_int_equal(health_guard_judge(g, 31, &first), HEALTH_CAUSE_SHARED);
+    assert_true(first);
+    assert_int_equal(health_guard_judge(g, 32, &first), HEALTH_CAUSE_SHARED);
+    assert_false(first);
+    /* The next window of 20 s: now it is the new side alone. */
+    observe_many(g, HEALTH_OLD, 0, 900, false, 20100);
+    observe_many(g, HEALTH_NEW, 900, 100, true, 20100);
+    assert_int_equal(health_guard_judge(g, 20101, &first), HEALTH_CAUSE_ERRORS);
+    assert_true(first);
+    assert_int_equal(health_guard_judge(g, 20102, &first), HEALTH_CAUSE_ERRORS);
+    assert_false(first);
+    health_guard_unref(g);
+}
+
 static void test_before(void **state)
 {
     struct health_params all = usual;
@@ -213,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_a_client_counts_once),
         cmocka_unit_test(test_windows_start_from_nothing),
         cmocka_unit_test(test_verdict_stays),
+        cmocka_unit_test(test_errors_after_shared),
         cmocka_unit_test(test_before),
         cmocka_unit_test(test_union),
         cmocka_unit_test(test_threads),
