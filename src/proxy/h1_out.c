@@ -11,6 +11,8 @@ enum {
     IDLE_MS = 60 * 1000,  /* then we close them */
     INTERIM_MAX = 8,      /* 1xx answers before the final one */
     PEEK_MARGIN_MS = 200, /* a kept connection this near to the host's own limit is not trusted */
+    QUEUED_MS = 500,  /* a new connection is thought to wait in the host's queue when it has no */
+    QUEUED_TIMES = 4, /* answer after this time, and this many times the usual one */
 };
 
 /* What an exchange needs, in the front of a pooled buffer; the rest of the buffer is the window. */
@@ -23,6 +25,8 @@ struct active {
     bool chunked_out;  /* the request body goes out chunked */
     bool request_done; /* all of it is sent */
     bool head_done;    /* the final head is here */
+    bool queued;       /* so long without an answer that room was asked for */
+    int64_t began_ms;
     char arena_bytes[1024];
 };
 
@@ -173,7 +177,8 @@ static int begin(struct proxy_h1_out *c)
         return WT_ENOMEM;
     struct active *a = (struct active *)(void *)buffer;
     a->method = HTTP_METHOD_OTHER;
-    a->chunked_out = a->request_done = a->head_done = false;
+    a->chunked_out = a->request_done = a->head_done = a->queued = false;
+    a->began_ms = io_now_ms();
     a->arena = wt_arena_make(256 << 10);
     wt_arena_lend(&a->arena, a->arena_bytes, sizeof a->arena_bytes);
     a->window = (struct proxy_window){.ptr = buffer + sizeof *a, .cap = PROXY_BUFFER - sizeof *a};
@@ -201,6 +206,56 @@ int proxy_h1_out_open(const struct proxy_out_wish *wish, struct proxy_outbound *
     return 0;
 }
 
+/* ---- a host that does not get round to us ---- */
+
+static int64_t queued_from_ms(struct proxy_h1_out *c)
+{
+    int64_t usual = (int64_t)lane_of(c)->answer_ms8 * QUEUED_TIMES / 8;
+    bool never = c->out.reused || c->out.received || c->active->queued;
+    return never ? IO_NEVER : c->active->began_ms + (usual > QUEUED_MS ? usual : QUEUED_MS);
+}
+
+/* One connection the host holds for us ends: an idle one now, or the next that would be kept. */
+static void make_room(struct proxy_h1_out *c)
+{
+    struct wt_list *idle = &lane_of(c)->idle;
+    c->active->queued = true;
+    if (!wt_list_empty(idle)) {
+        destroy(WT_CONTAINER(idle->prev, struct proxy_h1_out, node));
+        return;
+    }
+    if (atomic_load_explicit(&c->host->owed, memory_order_relaxed) < IDLE_MAX)
+        atomic_fetch_add_explicit(&c->host->owed, 1, memory_order_relaxed);
+}
+
+static int wait_readable(struct proxy_h1_out *c, struct io_stream *watched, int64_t deadline_ms)
+{
+    return watched ? io_wait_watching(&c->stream, IO_IN, watched, deadline_ms)
+                   : io_wait(&c->stream, IO_IN, deadline_ms);
+}
+
+static int wait_answer(struct proxy_h1_out *c, struct io_stream *watched, int64_t deadline_ms)
+{
+    int64_t queued_ms = queued_from_ms(c);
+    if (queued_ms < deadline_ms) {
+        int r = wait_readable(c, watched, queued_ms);
+        if (r != WT_ETIMEOUT)
+            return r;
+        make_room(c);
+    }
+    return wait_readable(c, watched, deadline_ms);
+}
+
+static void note_answer(struct proxy_h1_out *c)
+{
+    struct proxy_host_lane *lane = lane_of(c);
+    int64_t took_ms = io_now_ms() - c->active->began_ms;
+    lane->answer_ms8 +=
+        (uint32_t)(took_ms < UINT16_MAX ? took_ms : UINT16_MAX) - lane->answer_ms8 / 8;
+}
+
+/* ---- the end of an exchange ---- */
+
 static void finish(struct proxy_outbound *out, bool clean)
 {
     struct proxy_h1_out *c = self(out);
@@ -219,7 +274,7 @@ static void finish(struct proxy_outbound *out, bool clean)
     wt_arena_done(&a->arena);
     c->active = NULL;
     proxy_buffer_give(c->worker, (char *)a);
-    if (reusable)
+    if (reusable && !proxy_host_take_owed(c->host))
         keep(c);
     else
         destroy(c);
@@ -288,8 +343,7 @@ static int parse_head(struct proxy_h1_out *c, struct io_stream *watched, int64_t
         if (r != WT_EAGAIN)
             return WT_EPROTO;
         seen = in.len;
-        r = watched ? io_wait_watching(&c->stream, IO_IN, watched, deadline_ms)
-                    : io_wait(&c->stream, IO_IN, deadline_ms);
+        r = wait_answer(c, watched, deadline_ms);
         if (r < 0)
             return r;
         ssize_t n = proxy_window_fill(&a->window, &c->stream, true, deadline_ms);
@@ -317,6 +371,7 @@ static int read_head(struct proxy_outbound *out, struct io_stream *watched, int6
         if (a->response.status == 101 || interim == INTERIM_MAX)
             return WT_EPROTO;
     }
+    note_answer(c);
     http_head_init(&a->trailers, &a->arena);
     http_h1_body_init(&a->body, &a->response, &a->trailers);
     a->head_done = true;

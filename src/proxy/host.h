@@ -20,6 +20,7 @@ struct proxy_host_lane {
     /* The shortest silence after which this host was seen to close a kept connection; a request
      * that may not be sent twice uses none that was silent for longer. IO_NEVER: not seen yet. */
     int64_t idle_limit_ms;
+    uint32_t answer_ms8; /* moving average of the time to an answer's head, in 1/8 ms */
 } __attribute__((aligned(64)));
 
 struct proxy_host {
@@ -27,7 +28,11 @@ struct proxy_host {
     atomic_bool healthy;         /* what probes say */
     _Atomic int64_t answered_ms; /* when a worker last had an answer from it (to about
                                     PROXY_ANSWERED_STEP_MS) */
-    atomic_bool retired;         /* no longer in the newest snapshot: keep no connection to it */
+    /* Connections that should end instead of being kept. A host that serves one connection per
+     * process (Apache's prefork) or has few threads leaves new ones in its queue for as long as the
+     * kept ones are busy; for each that waits there, one that it serves makes room. */
+    atomic_uint owed;
+    atomic_bool retired; /* no longer in the newest snapshot: keep no connection to it */
     union io_addr addr;
     uint32_t weight;
     struct wt_str text; /* "10.0.0.11:80" */
@@ -51,6 +56,16 @@ static inline void proxy_host_answered(struct proxy_host *h, int64_t now_ms)
 static inline void proxy_host_silent(struct proxy_host *h)
 {
     atomic_store_explicit(&h->answered_ms, INT64_MIN / 2, memory_order_relaxed);
+}
+
+/* Takes one of `owed`, if there is any: the caller's connection is not to be kept. */
+static inline bool proxy_host_take_owed(struct proxy_host *h)
+{
+    unsigned n = atomic_load_explicit(&h->owed, memory_order_relaxed);
+    while (n && !atomic_compare_exchange_weak_explicit(&h->owed, &n, n - 1, memory_order_relaxed,
+                                                       memory_order_relaxed))
+        ;
+    return n > 0;
 }
 
 /* Healthy until a probe says otherwise. NULL without memory. */

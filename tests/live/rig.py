@@ -321,6 +321,31 @@ class Origin:
         assert not self.errors, self.errors
 
 
+class Prefork(Origin):
+    """An origin of `processes` that serve one connection each, to its end, as Apache's prefork does: others wait in the queue."""
+
+    def __init__(self, name="origin", behave=echo, processes=2):
+        self.processes = processes
+        super().__init__(name, behave)
+
+    def _accept(self):
+        for _ in range(self.processes - 1):
+            threading.Thread(target=self._work, daemon=True).start()
+        self._work()
+
+    def _work(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.connections += 1
+                number = self.connections
+                wire = self.open[number] = Wire(sock, 120)
+            self._serve(wire, number)
+
+
 # ---- the client ----
 
 

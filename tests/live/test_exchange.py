@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rig import Client, Ended, Site, WasReset, answer, ask, echo, take_body, wait_for
+from rig import Client, Ended, Prefork, Site, WasReset, answer, ask, echo, take_body, wait_for
 
 
 def one_origin(world, behave=echo, name="one", workers=1, origin=None, policy=None, **more):
@@ -617,3 +617,32 @@ def test_a_drain_lets_requests_finish(world):
     response = client.response()
     assert response.status == 200 and response.says_close
     assert proxy.process.wait(5) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_host_with_few_processes_gets_round_to_every_connection(world, workers):
+    """Kept connections that are busy must not shut out those that wait in the host's queue."""
+
+    def behave(wire, request):
+        time.sleep(0.02)
+        return echo(wire, request)
+
+    origin = world.keep(Prefork("few", behave, processes=2))
+    proxy, _ = one_origin(world, origin=origin, workers=workers)
+    asked, clients, each = [], 8, 25
+
+    def use(number):
+        client = Client(proxy.port, timeout=20)
+        for i in range(each):
+            start = time.monotonic()
+            asked.append((client.ask(f"/{number}/{i}").status, time.monotonic() - start))
+        client.close()
+
+    users = [threading.Thread(target=use, args=(n,), daemon=True) for n in range(clients)]
+    for u in users:
+        u.start()
+    for u in users:
+        u.join(30)
+    assert [status for status, _ in asked] == [200] * clients * each
+    assert max(took for _, took in asked) < 8
+    assert origin.connections < clients * each / 2, "connections are still kept"
