@@ -110,7 +110,7 @@ def summary(report):
     r, users = report, report["users"]
     yield (
         f"{r['requests']:,} requests in {r['seconds']:.0f} s ({r['per_second']:.0f}/s), "
-        f"machine busy {r['machine_busy_percent']} %"
+        f"{r['load_percent']} % of the usual load, machine busy {r['machine_busy_percent']} %"
     )
     yield (
         f"  lost {r['lost']}   bad {r['bad']}   rescued {number(r['rescued'])}"

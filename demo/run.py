@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 
+import capacity
 import cpu
 import image
 import net
@@ -77,6 +78,7 @@ class Stage:
         self.options, self.work = options, options.work
         self.sites, self.edge, self.load, self.probe = [], None, None, None
         self.new_side, self.cpu_before = "containers", cpu.read()
+        self.load_share = 1.0
 
     def clear(self):
         owned.sweep(self.work)
@@ -274,11 +276,22 @@ async def keep(stage, ledger):
     await asyncio.Event().wait()
 
 
+async def fit_load(stage):
+    """Less load on a machine that has less time, and it says so."""
+    options = stage.options
+    pages = await capacity.pages_per_s(stage.side("old"))
+    share = stage.load_share = capacity.share_of_load(pages)
+    if share < 1:
+        options.rate, options.think = options.rate * share, options.think / share
+        print(f"The old side gives {pages:.0f} pages/s now: {share:.0%} of the usual load.", flush=True)
+
+
 async def play(stage, ledger, screen):
     task = asyncio.current_task()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(name, task.cancel)
     await stage.ready()
+    await fit_load(stage)
     screen.title += f"  two machines to two {stage.new_side}, {stage.options.users} users"
     ledger.start = time.monotonic()
     why = None
@@ -316,6 +329,7 @@ def perform(options):
     if why and not (options.keep and why == "ended by a signal"):
         result["broken_bounds"].insert(0, why)
     result["proxy"], result["new_side"] = options.proxy, stage.new_side
+    result["load_percent"] = round(100 * stage.load_share)
     return result
 
 
