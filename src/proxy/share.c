@@ -109,21 +109,6 @@ static void set_guard(struct proxy_migration *m, const struct model_migration_sp
     m->rolls_back = m->may_go_back && !m->old_retired && !(g && g->on_trip == MODEL_TRIP_PAUSE);
 }
 
-/* What a Shared verdict leads to, known beforehand: control may be dead when it falls. */
-static int set_before(struct proxy_migration *m, const struct model_migration_spec *spec,
-                      struct wt_err *err)
-{
-    if (spec->state != MODEL_STATE_SHARED)
-        return 0;
-    m->weight_before = model_steps_weight_before(spec, m->step, m->weight);
-    m->slots_before = wt_arena_alloc(&m->arena, sizeof *m->slots_before);
-    if (!m->slots_before)
-        return wt_fail(err, WT_ENOMEM, "out of memory");
-    model_slots_fill(m->slots_before, PROXY_SIDE_OLD);
-    int r = model_slots_set_share(m->slots_before, m->weight_before, m->slot_key, err);
-    return r < 0 ? r : 0;
-}
-
 /* The old side is out of service once control says Retired, or the migration is complete. */
 static bool is_retired(const struct model_migration_status *s)
 {
@@ -192,8 +177,7 @@ static int fill(struct proxy_migration *m, const struct model_migration *v, stru
     model_slots_fill(m->slots, PROXY_SIDE_OLD);
     set_key(m, spec->user_key);
     int r = set_status(m, v->status, err);
-    if (r == 0)
-        r = set_before(m, spec, err);
+    m->weight_before = model_steps_weight_before(spec, m->step, m->weight);
     set_guard(m, spec);
     return r;
 }
@@ -228,6 +212,7 @@ void proxy_migration_unref(struct proxy_migration *m)
         return;
     proxy_live_unref(m->live);
     proxy_stats_entry_unref(m->stats);
+    wt_free(atomic_load(&m->slots_before));
     wt_arena_done(&m->arena);
     wt_free(m);
 }
@@ -293,7 +278,7 @@ static bool stands(const _Atomic int64_t *verdict, int64_t epoch)
 
 bool proxy_migration_taken_back(const struct proxy_migration *m)
 {
-    return m->live && m->slots_before && stands(&m->live->taken_back_epoch, m->epoch);
+    return m->live && stands(&m->live->taken_back_epoch, m->epoch);
 }
 
 bool proxy_migration_rolled_back(const struct proxy_migration *m)
@@ -302,13 +287,44 @@ bool proxy_migration_rolled_back(const struct proxy_migration *m)
                        (m->weight_before <= 0 && proxy_migration_taken_back(m)));
 }
 
-static enum proxy_side side_of(const struct proxy_migration *m, uint16_t slot,
+static struct model_slots *make_before(const struct proxy_migration *m)
+{
+    struct model_slots *t = wt_malloc(sizeof *t);
+    if (!t)
+        return NULL;
+    model_slots_fill(t, PROXY_SIDE_OLD);
+    if (model_slots_set_share(t, m->weight_before, m->slot_key, NULL) >= 0)
+        return t;
+    wt_free(t);
+    return NULL;
+}
+
+/* The table before the step; NULL without memory. */
+static const struct model_slots *before(struct proxy_migration *m)
+{
+    struct model_slots *t = atomic_load_explicit(&m->slots_before, memory_order_acquire);
+    if (t)
+        return t;
+    pthread_mutex_lock(&m->live->lock);
+    t = atomic_load_explicit(&m->slots_before, memory_order_relaxed);
+    if (!t)
+        atomic_store_explicit(&m->slots_before, t = make_before(m), memory_order_release);
+    pthread_mutex_unlock(&m->live->lock);
+    return t;
+}
+
+static enum proxy_side dealt_side(struct proxy_migration *m, uint16_t slot)
+{
+    if (proxy_migration_rolled_back(m))
+        return PROXY_SIDE_OLD;
+    const struct model_slots *t = proxy_migration_taken_back(m) ? before(m) : m->slots;
+    return t && t->to[slot] ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
+}
+
+static enum proxy_side side_of(struct proxy_migration *m, uint16_t slot,
                                const bool alive[PROXY_SIDES])
 {
-    const struct model_slots *t = proxy_migration_taken_back(m) ? m->slots_before : m->slots;
-    enum proxy_side side = t->to[slot] ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
-    if (proxy_migration_rolled_back(m))
-        side = PROXY_SIDE_OLD;
+    enum proxy_side side = dealt_side(m, slot);
     enum proxy_side other = side == PROXY_SIDE_OLD ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
     if (!alive[side] && alive[other] && m->may_go_back &&
         !(m->old_retired && other == PROXY_SIDE_OLD))
@@ -316,7 +332,7 @@ static enum proxy_side side_of(const struct proxy_migration *m, uint16_t slot,
     return side;
 }
 
-void proxy_share_decide(const struct proxy_migration *m, const struct model_identity_keys *keys,
+void proxy_share_decide(struct proxy_migration *m, const struct model_identity_keys *keys,
                         const struct http_head *request, struct wt_str client_address,
                         const uint8_t random[MODEL_IDENTITY_BYTES], const bool alive[PROXY_SIDES],
                         struct proxy_share *out)
@@ -349,7 +365,7 @@ bool proxy_share_observe(const struct proxy_migration *m, unsigned worker,
     struct proxy_verdict v = {m->epoch, m->step, cause, wall_ms, ""};
     snprintf(v.message, sizeof v.message,
              "step %lld: %llu of %llu requests bad on the new side, %llu of %llu on the old",
-             (long long)m->step, (unsigned long long)e.requests[HEALTH_NEW].bad,
+             (long long)m->step + 1, (unsigned long long)e.requests[HEALTH_NEW].bad,
              (unsigned long long)e.requests[HEALTH_NEW].total,
              (unsigned long long)e.requests[HEALTH_OLD].bad,
              (unsigned long long)e.requests[HEALTH_OLD].total);

@@ -73,9 +73,10 @@ struct proxy_migration {
     struct health_params params;
     struct wt_hash_key slot_key;
     struct model_slots *slots;
-    struct model_slots *slots_before; /* while the step is taken back; NULL unless state: Shared */
-    double weight_before;             /* likewise */
-    struct proxy_live *live;          /* set by the publisher */
+    double weight_before; /* while the step is taken back */
+    /* Likewise; made when first needed, under live->lock, for it takes some 10 ms. */
+    struct model_slots *_Atomic slots_before;
+    struct proxy_live *live; /* set by the publisher */
     struct proxy_stats_entry *stats;
     struct wt_arena arena;
 };
@@ -107,9 +108,10 @@ struct proxy_share {
     struct model_identity identity;
 };
 
-/* Decides; pure but for the verdict's atomic. `alive[side]` says whether the side has a healthy
- * host: a dead side's slots alone go elsewhere, if users may. `random` is 8 secret bytes. */
-void proxy_share_decide(const struct proxy_migration *m, const struct model_identity_keys *keys,
+/* Decides; pure but for the verdict's atomic and the table before the step. `alive[side]` says
+ * whether the side has a healthy host: a dead side's slots alone go elsewhere, if users may.
+ * `random` is 8 secret bytes. */
+void proxy_share_decide(struct proxy_migration *m, const struct model_identity_keys *keys,
                         const struct http_head *request, struct wt_str client_address,
                         const uint8_t random[MODEL_IDENTITY_BYTES], const bool alive[PROXY_SIDES],
                         struct proxy_share *out);
