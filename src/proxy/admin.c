@@ -94,8 +94,10 @@ static void stats(const struct page *pg)
     {
         if (json)
             json_array_append_new(list, json_pack("{s:s, s:O}", "name", name, "value", value));
-        else
+        else if (json_is_integer(value))
             wt_buf_printf(&out, "%s: %lld\n", name, (long long)json_integer_value(value));
+        else
+            wt_buf_printf(&out, "%s: %.12g\n", name, json_real_value(value));
     }
     if (json)
         send_json(pg, json_pack("{s:O}", "stats", list));

@@ -2,131 +2,18 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "proxy/counters.h"
 #include "proxy/digits.h"
 
 #include <math.h>
 #include <stdio.h>
 
-/* The shape of a family: how the words at `offset` of the summed struct are read. */
-enum shape {
-    SHAPE_COUNTER,
-    SHAPE_ACTIVE,     /* a uint64_t that goes up and down */
-    SHAPE_CLASSES,    /* uint64_t[PROXY_STATUS_CLASSES], label envoy_response_code_class */
-    SHAPE_SIDES,      /* uint64_t[PROXY_SIDES], label side */
-    SHAPE_TIME,       /* struct proxy_histogram, in milliseconds as Envoy does */
-    SHAPE_TIME_SIDES, /* struct proxy_histogram[PROXY_SIDES] */
-    SHAPE_GAUGE,      /* `offset` is the number of a gauge */
-};
-
 static const char *const shape_types[] = {
-    [SHAPE_COUNTER] = "counter", [SHAPE_ACTIVE] = "gauge",   [SHAPE_CLASSES] = "counter",
-    [SHAPE_SIDES] = "counter",   [SHAPE_TIME] = "histogram", [SHAPE_TIME_SIDES] = "histogram",
-    [SHAPE_GAUGE] = "gauge",
+    [PROXY_SHAPE_COUNTER] = "counter", [PROXY_SHAPE_ACTIVE] = "gauge",
+    [PROXY_SHAPE_CLASSES] = "counter", [PROXY_SHAPE_SIDES] = "counter",
+    [PROXY_SHAPE_TIME] = "histogram",  [PROXY_SHAPE_TIME_SIDES] = "histogram",
+    [PROXY_SHAPE_GAUGE] = "gauge",
 };
-
-struct family {
-    enum proxy_stats_kind kind;
-    enum shape shape;
-    size_t offset;
-    const char *name;
-    const char *help;
-};
-
-#define B(shape, field, name, help)                                                                \
-    {                                                                                              \
-        PROXY_STATS_BACKEND, SHAPE_##shape, offsetof(struct proxy_backend_stats, field),           \
-            "envoy_cluster_" name, help                                                            \
-    }
-#define BG(gauge, name, help)                                                                      \
-    {                                                                                              \
-        PROXY_STATS_BACKEND, SHAPE_GAUGE, PROXY_BACKEND_##gauge, "envoy_cluster_" name, help       \
-    }
-#define L(shape, field, name, help)                                                                \
-    {                                                                                              \
-        PROXY_STATS_LISTENER, SHAPE_##shape, offsetof(struct proxy_listener_stats, field), name,   \
-            help                                                                                   \
-    }
-#define M(shape, field, name, help)                                                                \
-    {                                                                                              \
-        PROXY_STATS_MIGRATION, SHAPE_##shape, offsetof(struct proxy_migration_stats, field),       \
-            "watari_migration_" name, help                                                         \
-    }
-#define MG(gauge, name, help)                                                                      \
-    {                                                                                              \
-        PROXY_STATS_MIGRATION, SHAPE_GAUGE, PROXY_MIGRATION_##gauge, "watari_migration_" name,     \
-            help                                                                                   \
-    }
-
-static const struct family families[] = {
-    B(COUNTER, rq_total, "upstream_rq_total", "Requests sent to the backend, retries included."),
-    B(CLASSES, rq_class, "upstream_rq_xx", "Answers of the backend by class of status."),
-    B(ACTIVE, rq_active, "upstream_rq_active", "Requests in flight."),
-    B(COUNTER, rq_retry, "upstream_rq_retry", "Requests tried again."),
-    B(COUNTER, rq_retry_success, "upstream_rq_retry_success", "Retries that were answered."),
-    B(COUNTER, rq_retry_overflow, "upstream_rq_retry_overflow", "Retries refused by the budget."),
-    B(COUNTER, rq_retry_abandoned, "retry_or_shadow_abandoned",
-      "Retries given up because the body no longer fitted the buffer."),
-    B(COUNTER, rq_timeout, "upstream_rq_timeout", "Requests that ran out of time."),
-    B(COUNTER, rq_per_try_timeout, "upstream_rq_per_try_timeout", "Tries that ran out of time."),
-    B(COUNTER, rq_rx_reset, "upstream_rq_rx_reset", "Requests reset by the backend."),
-    B(COUNTER, rq_tx_reset, "upstream_rq_tx_reset", "Requests reset by the proxy."),
-    B(COUNTER, rq_pending_overflow, "upstream_rq_pending_overflow",
-      "Requests refused because too many waited for a connection."),
-    B(TIME, rq_time, "upstream_rq_time", "Time until the backend's answer, in milliseconds."),
-    B(COUNTER, cx_total, "upstream_cx_total", "Connections opened to the backend."),
-    B(ACTIVE, cx_active, "upstream_cx_active", "Open connections."),
-    B(COUNTER, cx_connect_fail, "upstream_cx_connect_fail", "Connections that failed to open."),
-    B(COUNTER, cx_connect_timeout, "upstream_cx_connect_timeout", "Connects that ran out of time."),
-    B(COUNTER, cx_overflow, "upstream_cx_overflow", "Times the limit of connections was reached."),
-    B(COUNTER, cx_reused_stale, "upstream_cx_reused_stale",
-      "Pooled connections found closed by the peer when they were to be used."),
-    B(COUNTER, cx_rx_bytes, "upstream_cx_rx_bytes_total", "Bytes received from the backend."),
-    B(COUNTER, cx_tx_bytes, "upstream_cx_tx_bytes_total", "Bytes sent to the backend."),
-    B(COUNTER, health_check_attempt, "health_check_attempt", "Probes sent."),
-    B(COUNTER, health_check_success, "health_check_success", "Probes that passed."),
-    B(COUNTER, health_check_failure, "health_check_failure", "Probes that failed."),
-    BG(MEMBERS, "membership_total", "Endpoints of the backend."),
-    BG(HEALTHY, "membership_healthy", "Endpoints that pass their checks."),
-
-    L(COUNTER, rq_total, "envoy_http_downstream_rq_total", "Requests received."),
-    L(CLASSES, rq_class, "envoy_http_downstream_rq_xx", "Answers given by class of status."),
-    L(ACTIVE, rq_active, "envoy_http_downstream_rq_active", "Requests in flight."),
-    L(TIME, rq_time, "envoy_http_downstream_rq_time", "Time of a request in milliseconds."),
-    L(COUNTER, rq_rx_reset, "envoy_http_downstream_rq_rx_reset", "Requests the client left."),
-    L(COUNTER, rq_timeout, "envoy_http_downstream_rq_timeout", "Requests too slow to arrive."),
-    L(COUNTER, rq_too_large, "envoy_http_downstream_rq_too_large", "Requests over a size limit."),
-    L(COUNTER, rq_no_route, "envoy_http_no_route", "Requests that no route matched."),
-    L(COUNTER, cx_total, "envoy_http_downstream_cx_total", "Connections accepted."),
-    L(ACTIVE, cx_active, "envoy_http_downstream_cx_active", "Open connections."),
-    L(COUNTER, cx_protocol_error, "envoy_http_downstream_cx_protocol_error",
-      "Connections closed because the client broke the protocol."),
-    L(COUNTER, cx_idle_timeout, "envoy_http_downstream_cx_idle_timeout",
-      "Idle connections closed."),
-    L(COUNTER, cx_refused, "envoy_http_downstream_cx_overload_reject",
-      "Connections refused because a limit was reached."),
-    L(COUNTER, cx_rx_bytes, "envoy_http_downstream_cx_rx_bytes_total", "Bytes from clients."),
-    L(COUNTER, cx_tx_bytes, "envoy_http_downstream_cx_tx_bytes_total", "Bytes to clients."),
-    L(COUNTER, rq_lost, "watari_listener_requests_lost_total",
-      "Requests without a complete answer, or with an error that the proxy made."),
-
-    MG(WEIGHT, "weight", "Share asked of the new side, in per cent."),
-    MG(SHARE_OBSERVED, "share_observed", "Share seen on the new side, in per cent."),
-    MG(STEP, "step", "Index of the step in force."),
-    MG(EPOCH, "epoch", "Number of the attempt; a verdict of a higher one wins."),
-    MG(USERS_MOVED, "users_moved", "Users moved to the new side."),
-    MG(USERS_MOVED_BACK, "users_moved_back", "Users moved back to the old side."),
-    MG(EVIDENCE, "guard_evidence",
-       "How near the guard is to a verdict: 1 is one, 0 is no sign at all."),
-    M(SIDES, requests, "requests_total", "Requests by side."),
-    M(SIDES, lost, "lost_total",
-      "Requests without a complete answer, or with an error that the proxy made."),
-    M(SIDES, bad, "bad_total", "Bad answers of the side that reached a client."),
-    M(SIDES, rescued, "rescued_total",
-      "Requests that failed on the side and were saved by a retry."),
-    M(TIME_SIDES, rq_time, "rq_time", "Time until the side's answer, in milliseconds."),
-};
-
-#define N_FAMILIES (sizeof families / sizeof families[0])
 
 static const char *const kind_labels[PROXY_STATS_KINDS] = {
     [PROXY_STATS_BACKEND] = "envoy_cluster_name",
@@ -153,15 +40,8 @@ static const char *const le_labels[PROXY_HISTOGRAM_BOUNDS + 1] = {
 };
 
 /* One entry, summed once for all families: the lines of a scrape agree with each other. */
-union sums {
-    struct proxy_backend_stats backend;
-    struct proxy_listener_stats listener;
-    struct proxy_migration_stats migration;
-    char bytes[1];
-};
-
 struct row {
-    union sums sums;
+    union proxy_sums sums;
     double gauges[PROXY_GAUGES_MAX];
     struct wt_buf label;
 };
@@ -275,34 +155,33 @@ static void add_histogram(struct wt_buf *out, const char *name, struct wt_str l1
     wt_buf_add_char(out, '\n');
 }
 
-static void add_row(struct wt_buf *out, const struct family *f, const struct row *r)
+static void add_row(struct wt_buf *out, const struct proxy_counter *c, const struct row *r)
 {
-    const void *at = r->sums.bytes + (f->shape == SHAPE_GAUGE ? 0 : f->offset);
-    const uint64_t *words = at;
-    const struct proxy_histogram *times = at;
+    const uint64_t *words = proxy_counter_words(c, &r->sums);
+    const struct proxy_histogram *times = (const void *)words;
     struct wt_str label = wt_buf_str(&r->label);
-    switch (f->shape) {
-    case SHAPE_COUNTER:
-    case SHAPE_ACTIVE:
-        add_line(out, f->name, label, "", words[0]);
+    switch (c->shape) {
+    case PROXY_SHAPE_COUNTER:
+    case PROXY_SHAPE_ACTIVE:
+        add_line(out, c->metric, label, "", words[0]);
         break;
-    case SHAPE_CLASSES:
+    case PROXY_SHAPE_CLASSES:
         for (size_t i = 0; i < PROXY_STATUS_CLASSES; i++)
-            add_line(out, f->name, label, class_labels[i], words[i]);
+            add_line(out, c->metric, label, class_labels[i], words[i]);
         break;
-    case SHAPE_SIDES:
+    case PROXY_SHAPE_SIDES:
         for (size_t i = 0; i < PROXY_SIDES; i++)
-            add_line(out, f->name, label, side_labels[i], words[i]);
+            add_line(out, c->metric, label, side_labels[i], words[i]);
         break;
-    case SHAPE_TIME:
-        add_histogram(out, f->name, label, "", times);
+    case PROXY_SHAPE_TIME:
+        add_histogram(out, c->metric, label, "", times);
         break;
-    case SHAPE_TIME_SIDES:
+    case PROXY_SHAPE_TIME_SIDES:
         for (size_t i = 0; i < PROXY_SIDES; i++)
-            add_histogram(out, f->name, label, side_labels[i], &times[i]);
+            add_histogram(out, c->metric, label, side_labels[i], &times[i]);
         break;
-    case SHAPE_GAUGE:
-        proxy_metrics_double(out, f->name, label, r->gauges[f->offset]);
+    case PROXY_SHAPE_GAUGE:
+        proxy_metrics_double(out, c->metric, label, r->gauges[c->offset]);
         break;
     }
 }
@@ -348,12 +227,13 @@ static int render_kind(struct proxy_stats *s, enum proxy_stats_kind kind, struct
 {
     struct rows rows = {.kind = kind};
     proxy_stats_each(s, kind, collect, &rows);
-    for (size_t f = 0; f < N_FAMILIES && rows.n && rows.error == 0; f++) {
-        if (families[f].kind != kind)
+    for (size_t k = 0; k < proxy_counters_len && rows.n && rows.error == 0; k++) {
+        const struct proxy_counter *c = &proxy_counters[k];
+        if (c->kind != kind)
             continue;
-        proxy_metrics_head(out, families[f].name, shape_types[families[f].shape], families[f].help);
+        proxy_metrics_head(out, c->metric, shape_types[c->shape], c->help);
         for (size_t i = 0; i < rows.n; i++)
-            add_row(out, &families[f], &rows.rows[i]);
+            add_row(out, c, &rows.rows[i]);
     }
     rows_done(&rows);
     return rows.error;

@@ -138,3 +138,28 @@ def test_forwarded_fields_are_ours(world):
     assert response.seen("x-forwarded-for") == ["127.0.0.1"]
     assert response.seen("x-forwarded-proto") == ["http"] and response.seen("x-forwarded-host") == ["one.test"]
     assert response.seen("x-forwarded-port") == [] and response.seen("host") == ["one.test"]
+
+
+def test_stats_and_metrics_tell_the_same(world):
+    proxy, _ = one(world)
+    for i in range(3):
+        assert ask(proxy.port, f"/{i}").status == 200
+    assert ask(proxy.port, "/", "nobody.test").status == 404
+    stats = dict(line.rsplit(": ", 1) for line in proxy.admin("/stats").body.decode().splitlines())
+    as_json = {s["name"]: s["value"] for s in json.loads(proxy.admin("/stats?format=json").body)["stats"]}
+    metrics = proxy.metrics()
+    listener = next(k.split('"')[-2] for k in metrics if k.startswith("envoy_http_no_route"))
+    cluster = next(k.split('"')[-2] for k in metrics if k.startswith("envoy_cluster_upstream_rq_total"))
+    rows = [
+        (f"cluster.{cluster}.upstream_rq_total", f'envoy_cluster_upstream_rq_total{{envoy_cluster_name="{cluster}"}}', 3),
+        (f"cluster.{cluster}.upstream_rq_2xx",
+         f'envoy_cluster_upstream_rq_xx{{envoy_response_code_class="2",envoy_cluster_name="{cluster}"}}', 3),
+        (f"cluster.{cluster}.membership_total", f'envoy_cluster_membership_total{{envoy_cluster_name="{cluster}"}}', 1),
+        (f"cluster.{cluster}.health_check.failure",
+         f'envoy_cluster_health_check_failure{{envoy_cluster_name="{cluster}"}}', 0),
+        (f"listener.{listener}.no_route", f'envoy_http_no_route{{envoy_http_conn_manager_prefix="{listener}"}}', 1),
+        (f"listener.{listener}.requests_lost",
+         f'watari_listener_requests_lost_total{{envoy_http_conn_manager_prefix="{listener}"}}', 0),
+    ]
+    for name, metric, value in rows:
+        assert (float(stats[name]), as_json[name], metrics[metric]) == (value, value, value), name
