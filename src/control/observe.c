@@ -1,4 +1,5 @@
 #include "control/reconcile.h"
+#include "health/params.h"
 #include "model/view.h"
 
 #include <math.h>
@@ -79,25 +80,13 @@ static void see_side(const struct control_store *store, const struct control_rep
     control_reports_side(reports, namespace, name, now_ms, side);
 }
 
-static struct health_params params_of(const struct model_migration_spec *spec, double weight)
-{
-    struct health_params p = {0.001, 0.005,        0.25,
-                              0.05,  weight / 100, spec->state == MODEL_STATE_SHARED};
-    if (spec->guard) {
-        p.alpha = spec->guard->alpha;
-        p.floor = spec->guard->floor;
-        p.tolerance = spec->guard->tolerance;
-        p.excluding = spec->guard->excluding;
-    }
-    return p;
-}
-
 int control_observe(const struct control_store *store, const struct control_reports *reports,
                     const json_t *doc, int64_t now_ms, int64_t wall_ms, struct wt_arena *arena,
                     struct control_migration_want *want, struct control_migration_state *state,
                     struct control_migration_seen *seen, struct wt_err *err)
 {
     const struct model_migration *m;
+    struct health_params params;
     int r = model_migration_view(doc, arena, &m, err);
     if (r < 0)
         return r;
@@ -113,11 +102,13 @@ int control_observe(const struct control_store *store, const struct control_repo
         want->has_finalizer |= strcmp(json_string_value(f), "watari.dev/share") == 0;
     }
     control_migration_state_read(m->status, state);
+    r = health_params_from(m->spec, state->weight, &params, err);
+    if (r < 0)
+        return r;
     memset(seen, 0, sizeof(*seen));
     see_routes(store, namespace, m->spec, seen);
     see_side(store, reports, namespace, m->spec->from->name.ptr, now_ms, &seen->old);
     see_side(store, reports, namespace, m->spec->to->name.ptr, now_ms, &seen->new);
-    struct health_params params = params_of(m->spec, state->weight);
     const char *uid = json_string_value(json_object_get(meta, "uid"));
     const struct control_report_key key = {uid ? uid : "", namespace, model_name(doc),
                                            control_store_id(store)};

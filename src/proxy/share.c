@@ -1,6 +1,7 @@
 #include "proxy/share.h"
 
 #include "base/mem.h"
+#include "health/params.h"
 #include "http/cookie.h"
 #include "model/kind.h"
 #include "model/steps.h"
@@ -93,20 +94,16 @@ static void set_key(struct proxy_migration *m, const struct model_user_key *k)
     }
 }
 
-static void set_guard(struct proxy_migration *m, const struct model_migration_spec *spec)
+static int set_guard(struct proxy_migration *m, const struct model_migration_spec *spec,
+                     struct wt_err *err)
 {
-    const struct model_migration_guard *g = spec->guard;
-    m->params = (struct health_params){
-        .alpha = g ? g->alpha : 0.001,
-        .floor = g ? g->floor : 0.005,
-        .tolerance = g ? g->tolerance : 0.25,
-        .excluding = g ? g->excluding : 0.05,
-        .share = m->weight / 100,
-        .shared = spec->state == MODEL_STATE_SHARED,
-    };
-    m->slower_than_ms = g ? g->slower_than_ms : 0;
+    int r = health_params_from(spec, m->weight, &m->params, err);
+    if (r < 0)
+        return r;
+    m->slower_than_ms = spec->guard->slower_than_ms;
     m->may_go_back = spec->state == MODEL_STATE_SHARED || spec->allow_data_loss;
-    m->rolls_back = m->may_go_back && !m->old_retired && !(g && g->on_trip == MODEL_TRIP_PAUSE);
+    m->rolls_back = m->may_go_back && !m->old_retired && spec->guard->on_trip != MODEL_TRIP_PAUSE;
+    return 0;
 }
 
 /* The old side is out of service once control says Retired, or the migration is complete. */
@@ -178,8 +175,7 @@ static int fill(struct proxy_migration *m, const struct model_migration *v, stru
     set_key(m, spec->user_key);
     int r = set_status(m, v->status, err);
     m->weight_before = model_steps_weight_before(spec, m->step, m->weight);
-    set_guard(m, spec);
-    return r;
+    return r < 0 ? r : set_guard(m, spec, err);
 }
 
 int proxy_migration_new(const struct model_migration *view, uint64_t version,

@@ -1,6 +1,7 @@
 #include "health/guard.h"
 
 #include "base/mem.h"
+#include "health/params.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -232,6 +233,23 @@ static void test_refused(void **state)
     assert_null(health_guard_new(&usual, 65, 0));
 }
 
+static void test_params(void **state)
+{
+    struct model_migration_guard guard = {
+        .alpha = 0.002, .floor = 0.01, .tolerance = 0.5, .excluding = 0.1};
+    struct model_migration_spec spec = {.guard = &guard, .state = MODEL_STATE_SHARED};
+    struct health_params p;
+    assert_int_equal(health_params_from(&spec, 25, &p, NULL), 0);
+    assert_true(p.alpha == 0.002 && p.floor == 0.01 && p.tolerance == 0.5 && p.excluding == 0.1);
+    assert_true(p.share == 0.25 && p.shared);
+
+    /* Not filled in: no second set of defaults. */
+    struct wt_err err = {0};
+    spec.guard = NULL;
+    assert_int_equal(health_params_from(&spec, 25, &p, &err), WT_EINVAL);
+    assert_non_null(strstr(err.msg, "spec.guard"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_union),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_params),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
