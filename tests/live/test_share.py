@@ -428,7 +428,8 @@ def test_with_separate_state_users_stay_even_with_a_dead_side(world, state):
         user.leave()
     assert set(statuses) == {200, 503}
     assert 12 < statuses.count(503) < 48
-    assert proxy.metric("watari_migration_lost_total", 'side="new"') == statuses.count(503)
+    # Counted once the answer is out, so a moment after a user has it.
+    wait_for(lambda: proxy.metric("watari_migration_lost_total", 'side="new"') == statuses.count(503), 5, "all lost to count")
 
 
 @pytest.mark.parametrize("phase,weight,side", [("Pending", 0, "old"), ("Completed", 100, "new")])
