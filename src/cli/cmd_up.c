@@ -5,13 +5,13 @@
 #include "cli/places.h"
 #include "cli/sockets.h"
 #include "cli/supervisor.h"
+#include "io/signals.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,27 +134,12 @@ static void hangup(struct up *u)
 
 static int wait_for_signal(struct up *u)
 {
-    struct signalfd_siginfo info;
     struct io_stream s;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    io_stream_init(&s);
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    int r = fd < 0 ? WT_EIO : io_stream_open(&s, fd);
-    while (r >= 0) {
-        r = io_wait(&s, IO_IN, IO_NEVER);
-        if (r >= 0 && read(fd, &info, sizeof info) != sizeof info)
-            s.ready = 0;
-        else if (r >= 0 && info.ssi_signo == SIGHUP)
-            hangup(u);
-        else
-            break;
-    }
+    int r = io_signals_open(&s, NULL);
+    while (r >= 0 && (r = io_signals_wait(&s, IO_NEVER)) == SIGHUP)
+        hangup(u);
     io_stream_close(&s);
-    return r < 0 ? r : (int)info.ssi_signo;
+    return r;
 }
 
 static int prepare(struct up *u, struct wt_err *err)
@@ -195,16 +180,6 @@ static int up_fiber(void *ctx)
     unlink(u->places.api_socket);
     unlink(u->places.supervisor_socket);
     exit(r < 0 ? CLI_FAILED : u->supervisor.hopeless ? CLI_USAGE : CLI_OK);
-}
-
-static void block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 static const struct cli_usage usage = {
@@ -257,6 +232,6 @@ int cli_up(int argc, char **argv)
     }
     if (strcmp(u.access_log, "/dev/stdout") == 0) /* another user cannot open it again */
         u.access_log = "-";
-    block_signals();
+    io_signals_block();
     return cli_run(up_fiber, &u);
 }

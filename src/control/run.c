@@ -7,12 +7,12 @@
 #include "control/publish.h"
 #include "control/reconcile.h"
 #include "control/sync.h"
+#include "io/signals.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -313,26 +313,10 @@ static int open_servers(struct control *c, struct wt_err *err)
 /* Until a signal says to end. */
 static int wait_for_signal(struct control *c, struct wt_err *err)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd < 0 || io_stream_open(&c->signals, fd) < 0)
-        return wt_fail(err, WT_EIO, "signals: %s", strerror(errno));
-    for (;;) {
-        struct signalfd_siginfo info;
-        int r = io_wait(&c->signals, IO_IN, IO_NEVER);
-        if (r < 0)
-            return r == WT_ECANCELED ? 0 : wt_fail(err, r, "signals: %s", wt_code_text(r));
-        while (read(c->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-            if (info.ssi_signo != SIGHUP)
-                return 0;
-            c->read_files_again = true;
-        }
-        c->signals.ready &= (uint8_t)~IO_IN;
-    }
+    int r = io_signals_open(&c->signals, err);
+    while (r >= 0 && (r = io_signals_wait(&c->signals, IO_NEVER)) == SIGHUP)
+        c->read_files_again = true;
+    return r >= 0 || r == WT_ECANCELED ? 0 : r;
 }
 
 static void close_all(struct control *c)
@@ -381,13 +365,7 @@ static void run_main(void *arg)
 int control_run(const struct control_options *options, struct wt_err *err)
 {
     struct wt_err own = {0};
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    io_signals_block();
     struct control *c = wt_calloc(1, sizeof(*c));
     if (!c)
         return wt_fail(err, WT_ENOMEM, "out of memory");

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "io/file.h"
+#include "io/signals.h"
 #include "proxy/internal.h"
 
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 enum { SETTLE_MS = 300 };
@@ -333,20 +333,12 @@ static bool all_gone(const struct proxy *p)
 
 static void wait_for_end(struct proxy *p, struct io_stream *signals)
 {
-    struct signalfd_siginfo info;
-    while (!p->draining) {
-        if (io_wait(signals, IO_IN, io_now_ms() + 100) < 0)
-            continue; /* /quitquitquit may have begun the drain meanwhile */
-        ssize_t n = p->sys->read(p->sys, signals->fd, &info, sizeof info);
-        signals->ready = 0;
-        if (n != sizeof info)
-            continue;
-        if (info.ssi_signo == SIGHUP) {
-            if (p->shared.logger)
-                proxy_logger_reopen(p->shared.logger);
-            continue;
-        }
-        proxy_begin_drain(p);
+    while (!p->draining) { /* /quitquitquit may begin the drain meanwhile */
+        int signo = io_signals_wait(signals, io_now_ms() + 100);
+        if (signo == SIGHUP && p->shared.logger)
+            proxy_logger_reopen(p->shared.logger);
+        else if (signo == SIGTERM || signo == SIGINT)
+            proxy_begin_drain(p);
     }
     int64_t end_ms = io_now_ms() + p->options->drain_ms;
     while (!all_gone(p) && io_now_ms() < end_ms)
@@ -389,24 +381,12 @@ static int start(struct proxy *p, struct wt_err *err)
     return r;
 }
 
-static int open_signals(struct io_stream *s)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    io_stream_init(s);
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    return fd < 0 ? WT_EIO : io_stream_open(s, fd);
-}
-
 static void main_flow(void *arg)
 {
     struct run *r = arg;
     struct proxy *p = r->proxy;
     struct io_stream signals;
-    r->result = open_signals(&signals);
+    r->result = io_signals_open(&signals, r->err);
     if (r->result == 0)
         r->result = start(p, r->err);
     if (r->result == 0)
@@ -418,18 +398,6 @@ static void main_flow(void *arg)
         proxy_logger_free(p->shared.logger);
     p->stopping = true;
     io_loop_stop(p->loop);
-}
-
-/* Before any thread starts, so that all inherit it: signals come through the descriptor only. */
-static void block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 /* Clients may not take all descriptors: without some for hosts and files nobody would be served
@@ -477,7 +445,7 @@ static int init(struct proxy *p, const struct proxy_options *options, struct wt_
 int proxy_run(const struct proxy_options *options, struct wt_err *err)
 {
     static struct proxy p; /* one a process; it ends with it */
-    block_signals();
+    io_signals_block();
     int r = init(&p, options, err);
     if (r < 0)
         return r;
