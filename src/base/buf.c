@@ -43,7 +43,7 @@ int wt_buf_add(struct wt_buf *b, const void *ptr, size_t n)
     return 0;
 }
 
-int wt_buf_vprintf(struct wt_buf *b, const char *fmt, va_list ap)
+static int add_format(struct wt_buf *b, const char *fmt, va_list ap)
 {
     va_list again;
     va_copy(again, ap);
@@ -67,7 +67,7 @@ int wt_buf_printf(struct wt_buf *b, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    int r = wt_buf_vprintf(b, fmt, ap);
+    int r = add_format(b, fmt, ap);
     va_end(ap);
     return r;
 }

@@ -30,7 +30,6 @@ void wt_buf_done(struct wt_buf *b); /* frees; the buffer is empty and usable aga
 int wt_buf_reserve(struct wt_buf *b, size_t extra); /* room for `extra` more bytes */
 int wt_buf_add(struct wt_buf *b, const void *ptr, size_t n);
 int wt_buf_printf(struct wt_buf *b, const char *fmt, ...) WT_PRINTF(2, 3);
-int wt_buf_vprintf(struct wt_buf *b, const char *fmt, va_list ap);
 void wt_buf_consume(struct wt_buf *b, size_t n); /* drops the first n bytes */
 
 static inline int wt_buf_add_str(struct wt_buf *b, struct wt_str s)

@@ -12,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int cli_kind_parse(struct wt_str text, const struct model_kind **out, struct wt_err *err)
+/* WT_EINVAL with "did you mean". */
+static int parse_kind(struct wt_str text, const struct model_kind **out, struct wt_err *err)
 {
     const struct model_kind *kind = model_kind_find(text);
     if (kind) {
@@ -37,7 +38,7 @@ int cli_ref_parse(const struct cli_texts *operands, struct cli_ref *out, struct 
         return wt_fail(err, WT_EINVAL, "name a kind, for example migration");
     struct wt_str rest = wt_str_z(operands->items[0]);
     struct wt_str kind = wt_str_next(&rest, '/');
-    int r = cli_kind_parse(kind, &out->kind, err);
+    int r = parse_kind(kind, &out->kind, err);
     if (r < 0)
         return r;
     if (rest.ptr) {

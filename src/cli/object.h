@@ -11,8 +11,6 @@ struct cli_ref {
     char first[256];        /* of KIND/NAME; names point here */
 };
 
-/* WT_EINVAL with "did you mean". */
-int cli_kind_parse(struct wt_str text, const struct model_kind **out, struct wt_err *err);
 int cli_ref_parse(const struct cli_texts *operands, struct cli_ref *out, struct wt_err *err);
 
 /* "migration.watari.dev/shop" and "migration.watari.dev", as kubectl writes them. */

@@ -127,7 +127,9 @@ static json_t *migration_status(const json_t *doc, const json_t *before)
     return out;
 }
 
-json_t *control_publish_form(const json_t *doc, const json_t *before)
+/* The form in which a proxy gets a document: new, or NULL without memory. `before` is what was
+ * published last (or NULL): its slot table is used again when salt and weight are the same. */
+static json_t *form_of(const json_t *doc, const json_t *before)
 {
     static const char *const top[] = {"apiVersion", "kind", "spec", NULL};
     static const char *const meta[] = {"name",       "namespace",         "uid",
@@ -157,7 +159,7 @@ static bool publish(struct control_publisher *p, json_t *doc, uint64_t rv)
     char key[MODEL_KEY_MAX];
     struct wt_str k = wt_str_z(model_key(doc, key, sizeof(key)));
     const struct model_item *item = model_snapshot_get(p->snapshot, k);
-    json_t *form = control_publish_form(doc, item ? item->doc : NULL);
+    json_t *form = form_of(doc, item ? item->doc : NULL);
     bool changed = form && !(item && json_equal(form, item->doc));
     if (!form || (changed && model_snapshot_set(p->snapshot, k, rv, form) < 0))
         wt_log(WT_LOG_ERROR, "publish %s: out of memory; proxies keep what they have", key);

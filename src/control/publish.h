@@ -18,8 +18,4 @@ bool control_publisher_change(struct control_publisher *p, const struct control_
 
 const struct model_snapshot *control_publisher_snapshot(const struct control_publisher *p);
 
-/* The form in which a proxy gets a document: new, or NULL without memory. `before` is what was
- * published last (or NULL): its slot table is used again when salt and weight are the same. */
-json_t *control_publish_form(const json_t *doc, const json_t *before);
-
 #endif

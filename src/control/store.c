@@ -523,10 +523,3 @@ char *control_store_kv_get(struct control_store *s, const char *key)
 {
     return control_db_kv_get(&s->db, key);
 }
-
-int control_store_kv_put(struct control_store *s, const char *key, const char *value,
-                         struct wt_err *err)
-{
-    const struct control_kv kv = {key, value};
-    return control_db_write(&s->db, NULL, 0, &kv, 1, err);
-}

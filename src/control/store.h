@@ -83,9 +83,6 @@ int control_store_delete(struct control_store *s, const struct model_kind *kind,
 
 /* NULL if there is none; free with wt_free. */
 char *control_store_kv_get(struct control_store *s, const char *key);
-int control_store_kv_put(struct control_store *s, const char *key, const char *value,
-                         struct wt_err *err);
-
 enum control_change_type { CONTROL_ADDED, CONTROL_MODIFIED, CONTROL_DELETED };
 
 struct control_change {

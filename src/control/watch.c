@@ -99,7 +99,9 @@ static void run(struct watch *w, int64_t end_ms)
         if (r >= 0 && !more)
             r = rpc_reply_wait(w->reply, w->api->changed, until);
     }
-    if (r >= 0 && w->bookmarks)
+    if (r == WT_ENOMEM)
+        rpc_reply_abort(w->reply); /* part of a list must not look like all of it */
+    else if (r >= 0 && w->bookmarks)
         send_bookmark(w);
 }
 

@@ -40,7 +40,6 @@ struct health_guard {
     struct span span[HEALTH_SPANS];
     _Atomic int64_t began_ms;
     _Atomic int verdict;
-    _Atomic unsigned refs;
     unsigned workers;
     pthread_mutex_t lock; /* of what follows; never taken by observe() */
     struct health_params params;
@@ -154,20 +153,13 @@ struct health_guard *health_guard_new(const struct health_params *params, unsign
     struct health_guard *g = (struct health_guard *)aligned;
     pthread_mutex_init(&g->lock, NULL);
     g->workers = workers;
-    atomic_store(&g->refs, 1);
     restart(g, params, now_ms);
     return g;
 }
 
-struct health_guard *health_guard_ref(struct health_guard *g)
+void health_guard_free(struct health_guard *g)
 {
-    atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
-    return g;
-}
-
-void health_guard_unref(struct health_guard *g)
-{
-    if (!g || atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) != 1)
+    if (!g)
         return;
     pthread_mutex_destroy(&g->lock);
     wt_free(((void **)g)[-1]);

@@ -24,8 +24,7 @@ struct health_guard;
  * KiB. NULL without memory or with a wrong number of workers. */
 struct health_guard *health_guard_new(const struct health_params *params, unsigned workers,
                                       int64_t now_ms);
-struct health_guard *health_guard_ref(struct health_guard *g);
-void health_guard_unref(struct health_guard *g);
+void health_guard_free(struct health_guard *g);
 
 /* Starts a step from nothing, with the share now in force. What the old side did in the last step
  * becomes `before` if that step was long enough to tell (1,000 requests) and had no verdict. Any

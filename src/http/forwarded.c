@@ -99,29 +99,6 @@ int http_forwarded_add(struct http_head *h, struct wt_str address, struct wt_str
     return r;
 }
 
-struct wt_str http_client_address(const struct http_head *h, unsigned trusted_hops,
-                                  struct wt_str peer)
-{
-    unsigned total = 0;
-    for (int pass = 0; trusted_hops && pass < 2; pass++) {
-        unsigned n = 0;
-        const struct http_field *f = NULL;
-        while ((f = http_head_next(h, HTTP_FIELD_X_FORWARDED_FOR, f))) {
-            struct wt_str list = f->value;
-            while (list.ptr) {
-                struct wt_str one = wt_str_trim(wt_str_next(&list, ','));
-                if (pass && n == total - trusted_hops)
-                    return one.len ? one : peer;
-                n++;
-            }
-        }
-        total = n;
-        if (total < trusted_hops)
-            break;
-    }
-    return peer;
-}
-
 void http_uuid_format(const uint8_t random[16], char out[HTTP_UUID_LEN + 1])
 {
     uint8_t b[16];

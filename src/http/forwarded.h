@@ -17,11 +17,6 @@ void http_strip_forwarding(struct http_head *h);
 int http_forwarded_add(struct http_head *h, struct wt_str address,
                        struct wt_str proto) WT_NODISCARD;
 
-/* The client's address: of X-Forwarded-For the `trusted_hops`th from the right (1 is the last);
- * with 0, or when there are too few, `peer`. */
-struct wt_str http_client_address(const struct http_head *h, unsigned trusted_hops,
-                                  struct wt_str peer);
-
 enum { HTTP_UUID_LEN = 36, HTTP_TRACEPARENT_LEN = 55 };
 
 /* UUID version 4 (RFC 9562 §5.4) of 16 random bytes; `out` is terminated. */

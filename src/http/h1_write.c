@@ -199,20 +199,6 @@ size_t http_h1_chunk_line(uint64_t size, char out[HTTP_H1_CHUNK_LINE_MAX])
     return digits + 2;
 }
 
-int http_h1_write_chunk(struct wt_str data, struct wt_buf *out)
-{
-    char line[HTTP_H1_CHUNK_LINE_MAX];
-    if (!data.len)
-        return 0;
-    size_t n = http_h1_chunk_line(data.len, line);
-    int r = wt_buf_reserve(out, n + data.len + 2);
-    if (r < 0)
-        return r;
-    wt_buf_add(out, line, n);
-    wt_buf_add_str(out, data);
-    return wt_buf_add_str(out, CRLF);
-}
-
 int http_h1_write_last_chunk(const struct http_head *trailers, struct wt_buf *out)
 {
     size_t room = 1 + LINE_ROOM;

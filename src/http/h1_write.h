@@ -23,9 +23,6 @@ enum { HTTP_H1_CHUNK_LINE_MAX = 18 };
 /* "SIZE CRLF" in front of a chunk's data (size > 0), CRLF goes behind; how many bytes. */
 size_t http_h1_chunk_line(uint64_t size, char out[HTTP_H1_CHUNK_LINE_MAX]);
 
-/* Adds one whole chunk; nothing for empty data, or it would end the body. */
-int http_h1_write_chunk(struct wt_str data, struct wt_buf *out) WT_NODISCARD;
-
 /* Adds the last chunk and the trailers (NULL: none). */
 int http_h1_write_last_chunk(const struct http_head *trailers, struct wt_buf *out) WT_NODISCARD;
 

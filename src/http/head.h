@@ -126,7 +126,6 @@ bool http_field_value_valid(struct wt_str value);         /* no control but tab 
 bool http_list_has(struct wt_str list, struct wt_str element);
 
 enum http_method http_method_lookup(struct wt_str text); /* case matters */
-struct wt_str http_method_name(enum http_method m);      /* "" for OTHER */
 bool http_method_safe(enum http_method m);               /* RFC 9110 §9.2.1 */
 bool http_method_idempotent(enum http_method m);         /* RFC 9110 §9.2.2 */
 

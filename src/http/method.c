@@ -24,11 +24,6 @@ enum http_method http_method_lookup(struct wt_str text)
     return HTTP_METHOD_OTHER;
 }
 
-struct wt_str http_method_name(enum http_method m)
-{
-    return methods[(unsigned)m < HTTP_METHOD_COUNT ? m : 0].name;
-}
-
 bool http_method_safe(enum http_method m)
 {
     return methods[(unsigned)m < HTTP_METHOD_COUNT ? m : 0].safe;

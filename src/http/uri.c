@@ -102,67 +102,6 @@ int http_path_normalise(struct wt_str path, struct wt_arena *arena, struct wt_st
     return 0;
 }
 
-bool http_query_next(struct wt_str *query, struct wt_str *out_name, struct wt_str *out_value)
-{
-    while (query->ptr) {
-        struct wt_str one = wt_str_next(query, '&');
-        if (one.len == 0)
-            continue;
-        size_t eq = wt_str_find(one, '=');
-        *out_name = wt_str_sub(one, 0, eq);
-        *out_value = wt_str_sub(one, eq + 1, one.len);
-        return true;
-    }
-    return false;
-}
-
-/* A wrong escape stands for itself: queries in the wild are full of them. Returns the byte,
- * advances. */
-static char query_byte(struct wt_str s, size_t *i)
-{
-    char c = s.ptr[(*i)++];
-    if (c == '+')
-        return ' ';
-    if (c != '%' || *i + 2 > s.len)
-        return c;
-    int hi = http_hex((unsigned char)s.ptr[*i]), lo = http_hex((unsigned char)s.ptr[*i + 1]);
-    if (hi < 0 || lo < 0)
-        return c;
-    *i += 2;
-    return (char)(hi * 16 + lo);
-}
-
-static bool decoded_eq(struct wt_str written, struct wt_str name)
-{
-    size_t i = 0, n = 0;
-    while (i < written.len && n < name.len)
-        if (query_byte(written, &i) != name.ptr[n++])
-            return false;
-    return i == written.len && n == name.len;
-}
-
-bool http_query_get(struct wt_str query, struct wt_str name, struct wt_arena *arena,
-                    struct wt_str *out)
-{
-    struct wt_str n, v;
-    while (http_query_next(&query, &n, &v)) {
-        if (!decoded_eq(n, name))
-            continue;
-        if (wt_str_find(v, '%') < v.len || wt_str_find(v, '+') < v.len) {
-            char *p = wt_arena_alloc(arena, v.len);
-            if (!p)
-                return false;
-            size_t len = 0;
-            for (size_t i = 0; i < v.len;)
-                p[len++] = query_byte(v, &i);
-            v = wt_str(p, len);
-        }
-        *out = v;
-        return true;
-    }
-    return false;
-}
-
 static bool is_ipv6(struct wt_str s)
 {
     unsigned colons = 0;

@@ -14,15 +14,6 @@
 int http_path_normalise(struct wt_str path, struct wt_arena *arena,
                         struct wt_str *out) WT_NODISCARD;
 
-/* One parameter: *query is advanced, name and value are as written (not decoded). False at the end.
- */
-bool http_query_next(struct wt_str *query, struct wt_str *out_name, struct wt_str *out_value);
-
-/* The first parameter of that (decoded) name, its value decoded ('+' is a space); a value without
- * escapes points into the query, else into the arena. False: there is none (or no memory). */
-bool http_query_get(struct wt_str query, struct wt_str name, struct wt_arena *arena,
-                    struct wt_str *out);
-
 /* "host[:port]" without userinfo: registered name, IPv4 or [IPv6]. *out_port is -1 without one.
  * False when it is none. Either out may be NULL. */
 bool http_authority_split(struct wt_str authority, struct wt_str *out_host, int *out_port);

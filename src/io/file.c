@@ -114,13 +114,3 @@ int io_file_write(struct io_sys *sys, const char *path, struct wt_str bytes, mod
     r = sync_dir(sys, path);
     return r < 0 ? failed(err, r, "sync the directory of", path) : 0;
 }
-
-int io_file_remove(struct io_sys *sys, const char *path, struct wt_err *err)
-{
-    int r = sys->unlink(sys, path);
-    if (r == -ENOENT)
-        return 0;
-    if (r == 0)
-        r = sync_dir(sys, path);
-    return r < 0 ? failed(err, r, "remove", path) : 0;
-}

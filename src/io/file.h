@@ -20,7 +20,4 @@ int io_file_read(struct io_sys *sys, const char *path, size_t max_bytes, struct 
 int io_file_write(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
                   struct wt_err *err) WT_NODISCARD;
 
-/* Removes the file for good; a file that is not there is no error. */
-int io_file_remove(struct io_sys *sys, const char *path, struct wt_err *err) WT_NODISCARD;
-
 #endif

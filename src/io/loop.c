@@ -177,11 +177,6 @@ struct io_loop *io_loop_here(void)
     return io_loop_current;
 }
 
-struct io_sys *io_loop_sys(const struct io_loop *loop)
-{
-    return loop->sys;
-}
-
 struct io_sys *io_sys_here(void)
 {
     return io_loop_current->sys;

@@ -25,8 +25,6 @@ void io_loop_run(struct io_loop *loop, _Bool until_idle);
 void io_loop_stop(struct io_loop *loop);
 
 struct io_loop *io_loop_here(void); /* the loop that runs on this thread, or NULL */
-struct io_sys *io_loop_sys(const struct io_loop *loop);
-
 /* Of the loop that runs here. */
 struct io_sys *io_sys_here(void);
 int64_t io_now_ms(void);

@@ -66,7 +66,6 @@ struct io_sim {
     struct wt_rng rng;
     int64_t now_ns;
     uint64_t trace;
-    uint64_t n_resets;
     uint16_t next_port;
     struct sim_event *events; /* by time, then by age */
     struct sim_end *ends;

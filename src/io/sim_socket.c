@@ -397,7 +397,6 @@ static ssize_t send_result(struct io_sim *sim, struct sim_end *end, const char *
     if (!end->connected)
         return -EAGAIN;
     if (chance(sim, sim->options.reset_permille, 1000)) {
-        sim->n_resets++;
         send_reset(sim, end);
         reset_now(sim, end);
         end->error = 0;

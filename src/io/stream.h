@@ -83,7 +83,6 @@ socklen_t io_addr_len(const union io_addr *a);
 int io_addr_parse(struct wt_str host, uint16_t port, union io_addr *out, struct wt_err *err);
 char *io_addr_format(const union io_addr *a,
                      char out[IO_ADDR_TEXT]); /* "10.0.0.1:80", "[::1]:80" */
-char *io_addr_format_host(const union io_addr *a, char out[IO_ADDR_TEXT]); /* without the port */
 uint16_t io_addr_port(const union io_addr *a);
 
 /* Connects; the stream is open on success and closed on failure. */

@@ -250,11 +250,6 @@ uint64_t io_sim_trace(const struct io_sim *sim)
     return sim->trace;
 }
 
-uint64_t io_sim_resets(const struct io_sim *sim)
-{
-    return sim->n_resets;
-}
-
 unsigned io_sim_open_fds(const struct io_sim *sim)
 {
     unsigned n = 0;

@@ -35,8 +35,6 @@ struct io_sys *io_sim_sys(struct io_sim *sim);
 uint64_t io_sim_trace(const struct io_sim *sim);
 
 unsigned io_sim_open_fds(const struct io_sim *sim); /* for leak checks */
-uint64_t io_sim_resets(const struct io_sim *sim);
-
 /* The machine loses power: descriptors are gone; of each file and directory what was synced is
  * there, of the rest a random part. Then the program starts anew on the same sys. */
 void io_sim_crash(struct io_sim *sim);

@@ -214,25 +214,6 @@ unsigned model_slots_quota(double percent)
     return (unsigned)quota[1];
 }
 
-int model_slots_failover(const struct model_slots *t, uint16_t slot, const double *weights,
-                         unsigned n, uint32_t alive, struct wt_hash_key key)
-{
-    int best = -1;
-    double best_score = 0;
-    if (t->to[slot] < n && alive >> t->to[slot] & 1)
-        return t->to[slot];
-    for (unsigned i = 0; i < n && i < MODEL_SLOTS_DESTINATIONS; i++) {
-        if (!(alive >> i & 1) || !(weights[i] > 0))
-            continue;
-        double score = log(weights[i]) - log_length(key, slot, i);
-        if (best < 0 || score > best_score) {
-            best = (int)i;
-            best_score = score;
-        }
-    }
-    return best;
-}
-
 unsigned model_slots_count(const struct model_slots *t, uint8_t destination)
 {
     unsigned n = 0;
@@ -246,15 +227,6 @@ unsigned model_slots_changed(const struct model_slots *a, const struct model_slo
     unsigned n = 0;
     for (unsigned i = 0; i < MODEL_SLOTS; i++)
         n += a->to[i] != b->to[i];
-    return n;
-}
-
-unsigned model_slots_gained(const struct model_slots *a, const struct model_slots *b,
-                            uint8_t destination)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < MODEL_SLOTS; i++)
-        n += a->to[i] != destination && b->to[i] == destination;
     return n;
 }
 

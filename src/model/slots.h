@@ -53,18 +53,8 @@ int model_slots_set_share(struct model_slots *t, double percent, struct wt_hash_
 /* How many slots a share of `percent` is: the quota that model_slots_set_share() reaches. */
 unsigned model_slots_quota(double percent);
 
-/* Where a slot goes while its own destination is dead: by weighted rendezvous over those in `alive`
- * (bit i = destination i), so that each slot moves alone and comes back alone. Returns -1 when none
- * with a weight above 0 is alive. The result is the slot's own destination when that lives. */
-int model_slots_failover(const struct model_slots *t, uint16_t slot, const double *weights,
-                         unsigned n, uint32_t alive, struct wt_hash_key key);
-
 unsigned model_slots_count(const struct model_slots *t, uint8_t destination);
 unsigned model_slots_changed(const struct model_slots *a, const struct model_slots *b);
-/* Slots that are at `destination` in `b` and were elsewhere in `a`. */
-unsigned model_slots_gained(const struct model_slots *a, const struct model_slots *b,
-                            uint8_t destination);
-
 /* As text for a document: "n:" and base64url of 1, 2 or 4 bits a slot (n <= 2, 4, 16); a table with
  * a single destination is "n=d". At most 44 KiB; 11 KiB for two destinations. */
 int model_slots_encode(const struct model_slots *t, unsigned n, struct wt_buf *out);

@@ -291,8 +291,6 @@ int model_view(const json_t *doc, const struct model_kind *kind, struct wt_arena
 
 VIEW_OF(http_route)
 VIEW_OF(gateway)
-VIEW_OF(gateway_class)
 VIEW_OF(backend)
 VIEW_OF(backend_traffic_policy)
 VIEW_OF(migration)
-VIEW_OF(event)

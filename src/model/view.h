@@ -23,10 +23,8 @@ int model_view(const json_t *doc, const struct model_kind *kind, struct wt_arena
                               const struct model_##object **out, struct wt_err *err)
 MODEL_VIEW_DECLARE(http_route);
 MODEL_VIEW_DECLARE(gateway);
-MODEL_VIEW_DECLARE(gateway_class);
 MODEL_VIEW_DECLARE(backend);
 MODEL_VIEW_DECLARE(backend_traffic_policy);
 MODEL_VIEW_DECLARE(migration);
-MODEL_VIEW_DECLARE(event);
 
 #endif

@@ -484,11 +484,6 @@ void proxy_log_format_free(struct proxy_log_format *f)
     wt_free(f);
 }
 
-size_t proxy_log_format_min(const struct proxy_log_format *f)
-{
-    return f->min;
-}
-
 /* ---- writing ---- */
 
 static char *add_bytes(char *out, const char *ptr, size_t n)

@@ -122,10 +122,8 @@ void proxy_log_format_free(struct proxy_log_format *f); /* NULL allowed */
 #define PROXY_LOG_LINE_BYTES 16384
 
 /* Writes one line with its line feed and returns its length. Long values are cut so that the line
- * is always whole (and JSON always JSON); 0 when `cap` is below proxy_log_format_min(). Formats are
- * immutable: any thread. */
+ * is always whole (and JSON always JSON); 0 when `cap` has no room for the format's own text.
+ * Formats are immutable: any thread. */
 size_t proxy_log_write(const struct proxy_log_format *f, const struct proxy_log_entry *e,
                        struct proxy_log_clock *clock, char *out, size_t cap);
-size_t proxy_log_format_min(const struct proxy_log_format *f);
-
 #endif

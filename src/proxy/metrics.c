@@ -94,19 +94,15 @@ static void add_line(struct wt_buf *out, const char *name, struct wt_str l1, con
     wt_buf_add_char(out, '\n');
 }
 
-void proxy_metrics_head(struct wt_buf *out, const char *name, const char *type, const char *help)
+/* `type` is "counter", "gauge" or "histogram". */
+static void add_head(struct wt_buf *out, const char *name, const char *type, const char *help)
 {
     const char *const parts[] = {"# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         add_z(out, parts[i]);
 }
 
-void proxy_metrics_u64(struct wt_buf *out, const char *name, struct wt_str labels, uint64_t value)
-{
-    add_line(out, name, labels, "", value);
-}
-
-void proxy_metrics_double(struct wt_buf *out, const char *name, struct wt_str labels, double value)
+static void add_double(struct wt_buf *out, const char *name, struct wt_str labels, double value)
 {
     add_name(out, name, "", labels, "", "");
     if (isnan(value))
@@ -118,7 +114,8 @@ void proxy_metrics_double(struct wt_buf *out, const char *name, struct wt_str la
     wt_buf_add_char(out, '\n');
 }
 
-void proxy_metrics_label(struct wt_buf *out, const char *label, struct wt_str value)
+/* label="value" with backslash, quote and line feed escaped. */
+static void add_label(struct wt_buf *out, const char *label, struct wt_str value)
 {
     add_z(out, label);
     add_z(out, "=\"");
@@ -181,7 +178,7 @@ static void add_row(struct wt_buf *out, const struct proxy_counter *c, const str
             add_histogram(out, c->metric, label, side_labels[i], &times[i]);
         break;
     case PROXY_SHAPE_GAUGE:
-        proxy_metrics_double(out, c->metric, label, r->gauges[c->offset]);
+        add_double(out, c->metric, label, r->gauges[c->offset]);
         break;
     }
 }
@@ -211,7 +208,7 @@ static void collect(void *ctx, const struct proxy_stats_entry *e)
     proxy_stats_sum(e, &r->sums);
     for (unsigned g = 0; g < PROXY_GAUGES_MAX; g++)
         r->gauges[g] = proxy_gauge_get(e, g);
-    proxy_metrics_label(&r->label, kind_labels[rows->kind], proxy_stats_entry_name(e));
+    add_label(&r->label, kind_labels[rows->kind], proxy_stats_entry_name(e));
     if (wt_buf_error(&r->label) < 0)
         rows->error = wt_buf_error(&r->label);
 }
@@ -231,7 +228,7 @@ static int render_kind(struct proxy_stats *s, enum proxy_stats_kind kind, struct
         const struct proxy_counter *c = &proxy_counters[k];
         if (c->kind != kind)
             continue;
-        proxy_metrics_head(out, c->metric, shape_types[c->shape], c->help);
+        add_head(out, c->metric, shape_types[c->shape], c->help);
         for (size_t i = 0; i < rows.n; i++)
             add_row(out, c, &rows.rows[i]);
     }
@@ -278,7 +275,7 @@ static void render_workers(struct proxy_stats *s, struct wt_buf *out)
         const char *name = worker_families[f].name;
         bool counter = worker_families[f].counter;
         uint64_t sum = 0;
-        proxy_metrics_head(out, name, counter ? "counter" : "gauge", worker_families[f].help);
+        add_head(out, name, counter ? "counter" : "gauge", worker_families[f].help);
         for (unsigned w = 0; w < n_workers; w++) {
             uint64_t value = worker_word(s, w, worker_families[f].offset);
             sum += value;
@@ -296,8 +293,8 @@ static void render_workers(struct proxy_stats *s, struct wt_buf *out)
         uint64_t v = worker_word(s, w, offsetof(struct proxy_worker_stats, snapshot_version));
         lowest = v < lowest ? v : lowest;
     }
-    proxy_metrics_head(out, "watari_snapshot_version", "gauge",
-                       "Version of the snapshot that every worker runs.");
+    add_head(out, "watari_snapshot_version", "gauge",
+             "Version of the snapshot that every worker runs.");
     add_line(out, "watari_snapshot_version", WT_STR(""), "", lowest);
 }
 
@@ -319,25 +316,22 @@ static void render_info(struct proxy_stats *s, const struct proxy_metrics_info *
          info->log_write_errors},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        proxy_metrics_head(out, rows[i].name, rows[i].type, rows[i].help);
+        add_head(out, rows[i].name, rows[i].type, rows[i].help);
         add_line(out, rows[i].name, WT_STR(""), "", rows[i].value);
     }
-    proxy_metrics_head(out, "watari_snapshot_build_seconds", "gauge",
-                       "Time to build the newest snapshot's routes and backends.");
-    proxy_metrics_double(out, "watari_snapshot_build_seconds", WT_STR(""),
-                         (double)info->build_ns / WT_S_NS);
-    proxy_metrics_head(out, "watari_snapshot_adopt_seconds", "gauge",
-                       "Time from then until every worker ran it.");
-    proxy_metrics_double(out, "watari_snapshot_adopt_seconds", WT_STR(""),
-                         (double)info->adopt_ns / WT_S_NS);
+    add_head(out, "watari_snapshot_build_seconds", "gauge",
+             "Time to build the newest snapshot's routes and backends.");
+    add_double(out, "watari_snapshot_build_seconds", WT_STR(""), (double)info->build_ns / WT_S_NS);
+    add_head(out, "watari_snapshot_adopt_seconds", "gauge",
+             "Time from then until every worker ran it.");
+    add_double(out, "watari_snapshot_adopt_seconds", WT_STR(""), (double)info->adopt_ns / WT_S_NS);
     struct wt_buf label = wt_buf_make(512);
-    proxy_metrics_label(&label, "version", info->version);
-    proxy_metrics_head(out, "watari_build_info", "gauge", "Always 1; the label says the version.");
+    add_label(&label, "version", info->version);
+    add_head(out, "watari_build_info", "gauge", "Always 1; the label says the version.");
     add_line(out, "watari_build_info", wt_buf_str(&label), "", 1);
     wt_buf_done(&label);
-    proxy_metrics_head(out, "process_start_time_seconds", "gauge", "Start, seconds since 1970.");
-    proxy_metrics_double(out, "process_start_time_seconds", WT_STR(""),
-                         (double)info->start_wall_ms / 1000.0);
+    add_head(out, "process_start_time_seconds", "gauge", "Start, seconds since 1970.");
+    add_double(out, "process_start_time_seconds", WT_STR(""), (double)info->start_wall_ms / 1000.0);
 }
 
 int proxy_metrics_render(struct proxy_stats *s, const struct proxy_metrics_info *info,

@@ -22,13 +22,4 @@ struct proxy_metrics_info {
 int proxy_metrics_render(struct proxy_stats *s, const struct proxy_metrics_info *info,
                          struct wt_buf *out, struct wt_err *err);
 
-/* For a caller that adds families of its own. `type` is "counter" or "gauge"; `labels` is what
- * stands between the braces, already escaped, or empty. */
-void proxy_metrics_head(struct wt_buf *out, const char *name, const char *type, const char *help);
-void proxy_metrics_u64(struct wt_buf *out, const char *name, struct wt_str labels, uint64_t value);
-void proxy_metrics_double(struct wt_buf *out, const char *name, struct wt_str labels, double value);
-
-/* label="value" with backslash, quote and line feed escaped. */
-void proxy_metrics_label(struct wt_buf *out, const char *label, struct wt_str value);
-
 #endif

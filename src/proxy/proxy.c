@@ -49,7 +49,8 @@ static double quota_v1(void)
     return quota > 0 && period > 0 ? (double)quota / (double)period : -1;
 }
 
-unsigned proxy_default_workers(void)
+/* The CPUs this process may use: affinity and cgroup quota, at least 1. */
+static unsigned default_workers(void)
 {
     cpu_set_t set;
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -417,7 +418,7 @@ static int init(struct proxy *p, const struct proxy_options *options, struct wt_
     *p = (struct proxy){.options = options, .sys = io_sys_real()};
     p->shared = (struct proxy_shared){
         .sys = p->sys,
-        .n_workers = options->workers ? options->workers : proxy_default_workers(),
+        .n_workers = options->workers ? options->workers : default_workers(),
         .idle_timeout_ms = 300 * 1000,
         .header_timeout_ms = 15 * 1000,
         .body_timeout_ms = 60 * 1000,

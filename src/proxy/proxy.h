@@ -23,7 +23,4 @@ struct proxy_options {
 /* Runs until SIGTERM or SIGINT, drained. 0, or an error before it served anything. */
 int proxy_run(const struct proxy_options *options, struct wt_err *err);
 
-/* The CPUs this process may use: affinity and cgroup quota, at least 1. */
-unsigned proxy_default_workers(void);
-
 #endif

@@ -59,7 +59,6 @@ struct proxy_routes {
     uint16_t *ports;      /* by listener */
     struct wt_str *names; /* by listener: its hostname as host_name() gives it */
     struct wt_arena arena;
-    uint32_t *piece_attached; /* by piece: listeners */
     struct proxy_route_table node_table;
     uint32_t n_nodes, cap_nodes, n_candidates, cap_candidates, n_pieces, n_sockets;
 };
@@ -376,7 +375,6 @@ static int attach(struct proxy_routes *r, const struct proxy_routes_input *in, u
             if (err < 0)
                 return err;
         }
-        r->piece_attached[piece] += n > 0;
     }
     return 0;
 }
@@ -487,8 +485,7 @@ static int alloc(struct proxy_routes *r, const struct proxy_routes_input *in)
     r->pieces = wt_calloc(in->n_pieces + 1, sizeof(void *));
     r->ports = wt_calloc(in->n_listeners + 1, sizeof *r->ports);
     r->names = wt_calloc(in->n_listeners + 1, sizeof *r->names);
-    r->piece_attached = wt_calloc(in->n_pieces + 1, sizeof *r->piece_attached);
-    bool all = r->targets && r->pieces && r->ports && r->names && r->piece_attached;
+    bool all = r->targets && r->pieces && r->ports && r->names;
     return all ? 0 : WT_ENOMEM;
 }
 
@@ -544,13 +541,7 @@ void proxy_routes_free(struct proxy_routes *r)
     wt_free(r->ports);
     wt_free(r->names);
     wt_arena_done(&r->arena);
-    wt_free(r->piece_attached);
     wt_free(r);
-}
-
-uint32_t proxy_routes_attached(const struct proxy_routes *r, size_t piece)
-{
-    return piece < r->n_pieces ? r->piece_attached[piece] : 0;
 }
 
 /* ---- matching ---- */

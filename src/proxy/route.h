@@ -52,9 +52,6 @@ int proxy_route_piece_new(const struct model_http_route *view, uint64_t version,
 struct proxy_route_piece *proxy_route_piece_ref(struct proxy_route_piece *p);
 void proxy_route_piece_unref(struct proxy_route_piece *p); /* NULL allowed */
 uint64_t proxy_route_piece_version(const struct proxy_route_piece *p);
-struct wt_str proxy_route_piece_key(const struct proxy_route_piece *p); /* "namespace/name" */
-const struct proxy_rule *proxy_route_piece_rules(const struct proxy_route_piece *p,
-                                                 uint32_t *out_n);
 
 /* ---- the index ---- */
 
@@ -92,9 +89,6 @@ struct proxy_routes;
 int proxy_routes_build(const struct proxy_routes_input *in, struct proxy_routes **out,
                        struct wt_err *err) WT_NODISCARD;
 void proxy_routes_free(struct proxy_routes *r); /* NULL allowed */
-
-/* To how many listeners a piece (its number in the input) is attached; for the route's status. */
-uint32_t proxy_routes_attached(const struct proxy_routes *r, size_t piece);
 
 struct proxy_match {
     const struct proxy_rule *rule;

@@ -251,17 +251,6 @@ uint64_t proxy_route_piece_version(const struct proxy_route_piece *p)
     return p->version;
 }
 
-struct wt_str proxy_route_piece_key(const struct proxy_route_piece *p)
-{
-    return p->key;
-}
-
-const struct proxy_rule *proxy_route_piece_rules(const struct proxy_route_piece *p, uint32_t *out_n)
-{
-    *out_n = p->n_rules;
-    return p->rules;
-}
-
 int proxy_rule_pick(const struct proxy_rule *rule, uint32_t random)
 {
     if (!rule->total_weight)

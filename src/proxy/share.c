@@ -27,7 +27,7 @@ struct proxy_live *proxy_live_new(struct wt_str uid, const struct health_params 
     return l;
 }
 
-struct proxy_live *proxy_live_ref(struct proxy_live *l)
+static struct proxy_live *live_ref(struct proxy_live *l)
 {
     atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
     return l;
@@ -37,7 +37,7 @@ void proxy_live_unref(struct proxy_live *l)
 {
     if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
         return;
-    health_guard_unref(l->guard);
+    health_guard_free(l->guard);
     pthread_mutex_destroy(&l->lock);
     wt_free(l);
 }
@@ -236,7 +236,7 @@ static void begin(const struct proxy_migration *m, int64_t now_ms)
 void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, int64_t now_ms)
 {
     int64_t ppm = (int64_t)(m->weight * 10000);
-    m->live = proxy_live_ref(live);
+    m->live = live_ref(live);
     if (live->epoch == m->epoch && live->step == m->step && live->weight_ppm == ppm)
         return;
     live->epoch = m->epoch;

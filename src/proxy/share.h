@@ -42,7 +42,6 @@ struct proxy_live {
 /* NULL without memory. */
 struct proxy_live *proxy_live_new(struct wt_str uid, const struct health_params *params,
                                   unsigned n_workers, int64_t now_ms);
-struct proxy_live *proxy_live_ref(struct proxy_live *l);
 void proxy_live_unref(struct proxy_live *l);
 
 enum proxy_key { PROXY_KEY_NONE, PROXY_KEY_COOKIE, PROXY_KEY_HEADER, PROXY_KEY_ADDRESS };

@@ -17,17 +17,6 @@ void rpc_reply_init(struct rpc_reply *r, struct io_stream *s, struct wt_arena *a
     r->head.keep_alive = keep_alive;
 }
 
-int rpc_reply_field(struct rpc_reply *r, struct wt_str name, struct wt_str value)
-{
-    if (r->state != RPC_REPLY_NONE)
-        return WT_EINVAL;
-    struct wt_str own_name = wt_arena_str(r->arena, name);
-    struct wt_str own_value = wt_arena_str(r->arena, value);
-    if (!own_name.ptr || !own_value.ptr)
-        return WT_ENOMEM;
-    return http_head_add(&r->head, own_name, own_value);
-}
-
 static bool status_has_body(unsigned status)
 {
     return status >= 200 && status != 204 && status != 304;

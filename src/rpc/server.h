@@ -18,9 +18,6 @@ struct rpc_request {
 /* The answer under way; valid while the handler runs. */
 struct rpc_reply;
 
-/* Adds a field to the head; before the head is sent. */
-int rpc_reply_field(struct rpc_reply *r, struct wt_str name, struct wt_str value);
-
 /* A whole answer. `content_type` may be empty when the body is. */
 int rpc_reply_send(struct rpc_reply *r, unsigned status, struct wt_str content_type,
                    struct wt_str body);

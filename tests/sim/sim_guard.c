@@ -400,7 +400,7 @@ static bool show_whole(struct sim *s, int runs, uint64_t seed)
         }
         same += ours == theirs;
         found += theirs < NEVER;
-        health_guard_unref(g);
+        health_guard_free(g);
     }
     /* The old side's slots are met by expectation here and really there: a verdict on the edge may
      * differ. */

@@ -102,28 +102,6 @@ static void logins(struct wt_rng *rng, uint64_t round)
     }
 }
 
-/* Losing one of five cells moves its slots only, and spreads them by weight. */
-static void dead_cell(struct wt_rng *rng, struct model_slots *t, uint64_t round)
-{
-    static const double weights[5] = {1, 1, 1, 1, 1};
-    struct wt_hash_key key = random_key(rng);
-    unsigned dead = wt_rng_below(rng, 5), to[5] = {0}, lost = 0;
-    model_slots_fill(t, 0);
-    model_slots_move(t, weights, 5, key, NULL);
-    for (unsigned slot = 0; slot < MODEL_SLOTS; slot++) {
-        int at = model_slots_failover(t, (uint16_t)slot, weights, 5, 31u & ~(1u << dead), key);
-        if (t->to[slot] != dead) {
-            expect(at == t->to[slot], "a slot of a living cell moved", round);
-            continue;
-        }
-        lost++;
-        to[at]++;
-    }
-    for (unsigned i = 0; i < 5; i++)
-        if (i != dead) /* a quarter, within a point */
-            expect(fabs(to[i] - lost / 4.0) < 0.04 * lost, "the spread is uneven", round);
-}
-
 int main(int argc, char **argv)
 {
     uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 0) : 6;
@@ -136,7 +114,6 @@ int main(int argc, char **argv)
         among_many(&rng, t, i);
         path_independent(&rng, t, i);
         logins(&rng, i);
-        dead_cell(&rng, t, i);
     }
     printf("%llu rounds, seed %llu: %d failures\n", (unsigned long long)rounds,
            (unsigned long long)seed, failures);

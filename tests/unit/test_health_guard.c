@@ -45,7 +45,7 @@ static void test_a_client_counts_once(void **state)
     assert_int_equal(e.requests[HEALTH_NEW].total, 102);
     assert_int_equal(e.requests[HEALTH_NEW].bad, 101);
     assert_int_equal(health_guard_judge(g, 1003, NULL), HEALTH_CAUSE_NONE);
-    health_guard_unref(g);
+    health_guard_free(g);
 }
 
 static void test_windows_start_from_nothing(void **state)
@@ -72,7 +72,7 @@ static void test_windows_start_from_nothing(void **state)
     /* Reading alone turns a window, too. */
     assert_tally(tally(g, HEALTH_SPAN_SHORT, HEALTH_NEW, 500 + 7200000), 0, 0, 0);
     assert_tally(tally(g, HEALTH_SPAN_STEP, HEALTH_NEW, 500 + 7200000), 1, 1, 1);
-    health_guard_unref(g);
+    health_guard_free(g);
 }
 
 static void observe_many(struct health_guard *g, enum health_side side, unsigned from, unsigned n,
@@ -100,7 +100,7 @@ static void test_verdict_stays(void **state)
     assert_int_equal(e.before.total, 0);
     assert_int_equal(e.requests[HEALTH_NEW].total + e.requests[HEALTH_OLD].total, 0);
     assert_int_equal(health_guard_judge(g, 21, &first), HEALTH_CAUSE_NONE);
-    health_guard_unref(g);
+    health_guard_free(g);
 }
 
 static void test_errors_after_shared(void **state)
@@ -125,7 +125,7 @@ static void test_errors_after_shared(void **state)
     assert_true(first);
     assert_int_equal(health_guard_judge(g, 20102, &first), HEALTH_CAUSE_ERRORS);
     assert_false(first);
-    health_guard_unref(g);
+    health_guard_free(g);
 }
 
 static void test_before(void **state)
@@ -147,7 +147,7 @@ static void test_before(void **state)
     /* Nobody is left on the old side, yet a broken new side is found. */
     observe_many(g, HEALTH_NEW, 0, 40, true, 50);
     assert_int_equal(health_guard_judge(g, 50, NULL), HEALTH_CAUSE_ERRORS);
-    health_guard_unref(g);
+    health_guard_free(g);
 }
 
 static void test_union(void **state)
@@ -169,8 +169,8 @@ static void test_union(void **state)
     assert_tally(counts.side[HEALTH_NEW], 1, 1, 0);
     wt_free(into);
     wt_free(from);
-    health_guard_unref(a);
-    health_guard_unref(b);
+    health_guard_free(a);
+    health_guard_free(b);
 }
 
 enum { THREADS = 4, EACH = 40000 };
@@ -222,9 +222,8 @@ static void test_threads(void **state)
     }
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(id[i], NULL);
-    health_guard_unref(health_guard_ref(many));
-    health_guard_unref(many);
-    health_guard_unref(one);
+    health_guard_free(many);
+    health_guard_free(one);
 }
 
 static void test_refused(void **state)

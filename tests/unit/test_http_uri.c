@@ -55,37 +55,6 @@ static void normalise(void **state)
 }
 
 static const struct {
-    const char *query, *name, *want;
-} queries[] = {
-    {"a=1&b=2", "b", "2"},
-    {"a=1&a=2", "a", "1"},
-    {"a", "a", ""},
-    {"&&a=1", "a", "1"},
-    {"%61=1", "a", "1"},
-    {"a=x+y", "a", "x y"},
-    {"a=%41%zz%4", "a", "A%zz%4"},
-    {"a=b=c", "a", "b=c"},
-    {"A=1", "a", NULL},
-    {"", "a", NULL},
-    {"ab=1", "a", NULL},
-    {"x+y=1", "x y", "1"},
-    {"a=1", "ab", NULL},
-};
-
-static void query(void **state)
-{
-    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
-        wt_autoarena struct wt_arena arena = wt_arena_make(4096);
-        struct wt_str out = wt_str(NULL, 0);
-        bool found =
-            http_query_get(wt_str_z(queries[i].query), wt_str_z(queries[i].name), &arena, &out);
-        const char *want = queries[i].want;
-        if (found != !!want || (want && !wt_str_eq(out, wt_str_z(want))))
-            fail_msg("row %zu: %d %.*s", i, found, WT_ARG(out));
-    }
-}
-
-static const struct {
     const char *in, *host; /* NULL: refused */
     int port;
 } authorities[] = {
@@ -127,7 +96,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normalise),
-        cmocka_unit_test(query),
         cmocka_unit_test(authority),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

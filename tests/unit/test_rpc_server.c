@@ -25,7 +25,6 @@ static void echo(struct rpc_reply *r, const struct rpc_request *q)
     struct wt_buf text wt_autobuf = wt_buf_make(1 << 20);
     wt_buf_printf(&text, "%.*s %.*s ?%.*s ", WT_ARG(q->method), WT_ARG(q->path), WT_ARG(q->query));
     wt_buf_add_str(&text, q->body);
-    rpc_reply_field(r, WT_STR("X-Test"), WT_STR("yes"));
     rpc_reply_send(r, 200, WT_STR("text/plain"), wt_buf_str(&text));
 }
 
