@@ -34,7 +34,7 @@ class Side:
     def __init__(self, name):
         self.name, self.status, self.delay_s, self.healthy = name, 200, 0.0, True
         self.fails = None
-        self.probes = 0
+        self.probes = self.waiting = 0
         self.answered = 0
         self.port = 0
         self.wires = set()
@@ -86,7 +86,9 @@ class Side:
             if self.fails and self.fails(head):
                 status = 500
             if delay:
+                self.waiting += 1
                 time.sleep(delay)
+                self.waiting -= 1
             self.answered += 1
         body = f"{self.name}\n"
         return (f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nX-Side: {self.name}\r\n"
@@ -175,20 +177,22 @@ class Up:
         return None
 
     def kill(self, name):
-        """SIGKILL; returns the pid that was."""
+        """SIGKILL, and until its sockets are closed; returns the pid that was."""
         if name == "supervisor":
             self.process.kill()
             self.process.wait()
             return self.process.pid
         pid = rig.wait_for(lambda: self.pid(name), 5, f"{name} to run")
         os.kill(pid, signal.SIGKILL)
+        rig.wait_for(lambda: _is_gone(pid), 5, f"the end of {name}")
         return pid
 
     def lose_store(self):
         """Control's database is gone; so is control, to be started anew."""
         for file in self.state.rglob("control.db*"):
             file.unlink()
-        self.kill("control")
+        before = self.kill("control")
+        rig.wait_for(lambda: self.pid("control") not in (None, before), 5, "a new control")
 
     def close(self):
         pids = [self.pid(n) for n in ("control", "proxy")]
@@ -208,8 +212,8 @@ class Up:
 
     # -- the API --
 
-    def api(self, method, path, body=None, timeout=5):
-        c = http.client.HTTPConnection(rig.HOST, self.api_port, timeout=timeout)
+    def api(self, method, path, body=None, timeout=5, port=None):
+        c = http.client.HTTPConnection(rig.HOST, port or self.api_port, timeout=timeout)
         try:
             data = json.dumps(body) if body is not None else None
             c.request(method, path, data, {"Content-Type": "application/json"} if data else {})
@@ -223,6 +227,17 @@ class Up:
             return r.status, json.loads(text)
         except ValueError:
             return r.status, text
+
+    def in_force(self, name, weight):
+        """Whether every worker of the proxy runs this weight."""
+        try:
+            stats = self.api("GET", "/stats?format=json", port=self.admin_port)[1]["stats"]
+            text = self.api("GET", "/metrics", port=self.admin_port)[1]
+        except OSError:
+            return False
+        stats = {s["name"]: s["value"] for s in stats}
+        lowest = int(re.search(r"^watari_snapshot_version (\d+)$", text, re.M)[1])
+        return stats.get(f"migration.default/{name}.weight") == weight and lowest >= stats["snapshot.version"]
 
     def migration(self, name):
         """The object, or None while there is none or nobody answers."""
@@ -286,6 +301,15 @@ def _command_of(pid):
         return ""
 
 
+def _is_gone(pid):
+    """Not only dead: a process lets go of its sockets with its last thread, some time after the signal."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        return len(threads) == 1 and Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
+    except OSError:
+        return True
+
+
 # ---- a service that moves ----
 
 
@@ -340,9 +364,9 @@ class Service:
         return self.up.wait_status(self.name, condition, seconds, what)
 
     def wait_in_force(self, weight, seconds=10):
-        """The weight, and the time a proxy needs to run it."""
+        """The weight in the status, and in the proxy (status.proxies tells a second later)."""
         s = self.wait(lambda s: s["weight"] == weight, seconds, f"weight {weight}")
-        time.sleep(0.25)  # status.proxies tells a second later
+        rig.wait_for(lambda: self.up.in_force(self.name, weight), 5, f"the proxy to run weight {weight}")
         return s
 
     def say(self, verb, **more):

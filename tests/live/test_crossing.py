@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import rig
@@ -86,11 +87,9 @@ def test_the_whole_crossing(up, serve):
     steps = [{"setWeight": 1}, {"pause": {"duration": "1s"}}, {"setWeight": 10}, {"pause": {"duration": "1200ms"}},
              {"setWeight": 50}, {"pause": {"duration": "1200ms"}}, {"setWeight": 100}, {"retire": {}}, {"finish": {}}]  # fmt: skip
     with Load(up.port, "shop.test", users, rate=320, anonymous=True) as load, Watch(shop) as watch:
-        time.sleep(0.3)
-        assert set(load.sides().values()) == {"old"}
+        assert not load.cohort(users=users)
         shop.migrate(steps)
-        shop.wait(lambda s: s["weight"] == 100, 20, "100 %")
-        time.sleep(0.3)
+        shop.wait_in_force(100, 20)
         last = time.monotonic()
         s = shop.wait(lambda s: s["phase"] == "Retiring", 3, "Retiring")
         assert "watari migrate finish shop" in s["message"]
@@ -103,11 +102,11 @@ def test_the_whole_crossing(up, serve):
         up.remove("shop-migration.yaml")
         rig.wait_for(lambda: up.migration("shop") is None, 5, "the object to go")
         gone = time.monotonic()
-        time.sleep(0.4)
+        rig.wait_for(lambda: len(load.since(gone)) > 100, 5, "requests after the end")
 
     assert not load.lost() and not load.bad(), (load.lost()[:5], load.bad()[:5])
     assert not load.strays()
-    assert {a.side for a in load.since(last + 0.2)} == {"new"} and load.since(gone)
+    assert {a.side for a in load.since(last)} == {"new"}
     spans = [s for s in watch.spans() if s[0] in (1, 10, 50)]
     assert [s[0] for s in spans] == [1, 10, 50]
     for weight, start, end in spans:
@@ -132,8 +131,7 @@ def test_deletion_waits_until_the_share_is_given_back(up, serve, alone):
         assert load.cohort(users=60) == before  # nobody moves because a file went
         up.ask_for("leaving", "abort", wait=False)
         rig.wait_for(lambda: up.migration("leaving") is None, 5, "the object to go")
-        time.sleep(0.3)
-        assert not load.cohort(users=60)
+        rig.wait_for(lambda: not load.cohort(users=60), 5, "users to be back")
     assert not load.lost()
 
 
@@ -153,8 +151,7 @@ def test_the_guard_takes_users_back_and_resume_brings_the_same_ones(up, serve, f
         begun = time.monotonic()
         s.new.break_(**broken)
         status = s.wait(lambda st: st["phase"] == "RolledBack", 8, "a rollback")
-        time.sleep(0.2)
-        settled = time.monotonic()
+        settled = time.monotonic()  # control knows it from the proxy, which has acted before
         assert status["weight"] == 0 and status["stuck"] is False and status["epoch"] == 1
         assert status["verdict"]["cause"] == "Errors" and status["verdict"]["epoch"] == 1
         assert not load.cohort(users=users)  # their cookies say no longer where they belong
@@ -227,7 +224,7 @@ def test_no_way_back_to_a_dead_side(up, serve):
 def test_without_traffic_it_waits_and_promote_overrides(up, serve):
     s = serve("silent").migrate([{"setWeight": 10}, {"pause": {"duration": "200ms"}}, {"setWeight": 60}, {"pause": {}}])
     s.wait(lambda st: st["phase"] == "Inconclusive", 6)
-    time.sleep(0.6)
+    time.sleep(0.6)  # thrice the pause: it stays where it is
     status = s.status()
     assert status["phase"] == "Inconclusive" and status["weight"] == 10
     assert s.say("promote")["result"] == "Done"
@@ -268,24 +265,21 @@ def test_verbs(up, serve):
 def test_of_two_at_once_one_is_told_to_look_again(up, serve):
     s = serve("two").migrate([{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}, {"setWeight": 100}])
     s.wait_in_force(10)
-    codes = []
-    doc = up.migration("two")
 
-    def promote(i):
+    def promote(doc, i):
         mine = json.loads(json.dumps(doc))
         mine["status"]["request"] = {"id": f"p{i}", "verb": "promote"}
-        codes.append(up.api("PUT", f"{MIGRATIONS}/two/status", mine)[0])
+        return up.api("PUT", f"{MIGRATIONS}/two/status", mine)[0]
 
-    threads = [threading.Thread(target=promote, args=(i,)) for i in range(2)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    if sorted(codes) == [409, 409]:  # a count was written in between
-        pytest.skip("the object moved before either came")
-    assert sorted(codes) == [200, 409]
-    s.wait(lambda st: st["weight"] == 50, 4)
-    time.sleep(0.3)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            doc = up.migration("two")
+            codes = sorted(pool.map(promote, [doc, doc], range(2)))
+            if codes != [409, 409]:  # control itself may write in between: both look again
+                break
+    assert codes == [200, 409]
+    s.wait(lambda st: st["weight"] == 50 and st["lastRequest"]["id"] in ("p0", "p1"), 4)
+    time.sleep(0.3)  # nobody is promoted twice
     assert s.status()["weight"] == 50
 
 
@@ -293,10 +287,10 @@ def test_of_two_at_once_one_is_told_to_look_again(up, serve):
 
 
 def lost_outside(load, excused):
-    """Failed requests that did not run at the moment of a kill of the proxy, and those that did but are too many for it."""
+    """Failed requests that did not run while a proxy was killed, and how many did, by kill: [(before it, after it)]."""
     out, counts = [], [0] * len(excused)
     for a in load.lost():
-        hit = [i for i, at in enumerate(excused) if a.at - 0.02 <= at <= a.at + a.took + 0.02]
+        hit = [i for i, (before, after) in enumerate(excused) if a.at <= after and before <= a.at + a.took]
         if hit:
             counts[hit[0]] += 1
         else:
@@ -305,8 +299,8 @@ def lost_outside(load, excused):
 
 
 def run_kills(u, s, load, rng, n, most_s):
-    """Kills in a seeded order while the steps go on; returns the moments of the proxy's kills."""
-    proxy_kills, done = [], []
+    """Kills in a seeded order while the steps go on; returns when proxies were killed: [(before it, after it)]."""
+    proxy_kills, done, limit_s = [], [], back_within_s()
     whom = ["control", "supervisor", "proxy"]
     order = (whom * n)[:n]
     rng.shuffle(order)
@@ -318,23 +312,25 @@ def run_kills(u, s, load, rng, n, most_s):
         before = u.pid("proxy")
         at = time.monotonic()
         u.kill(who)
+        dead = time.monotonic()
         done.append(who)
         if who == "supervisor":
             time.sleep(rng.uniform(0, 0.4))
             u.start()
             time.sleep(0.3)
         elif who == "proxy":
-            proxy_kills.append(at)
+            proxy_kills.append((at, dead))
             rig.wait_for(lambda: u.pid("proxy") not in (None, before), 5, "a new proxy")
             ok = rig.wait_for(lambda: [a for a in load.since(at + 0.005) if a.status == 200 and not a.why], 5, "an answer after the kill")
-            assert ok[0].at + ok[0].took - at < BACK_WITHIN_S, ok[0]
+            assert min(a.at + a.took for a in ok) - at < limit_s, ok[0]
         else:
             rig.wait_for(lambda: s.status(), 5, "control to be back")
     return proxy_kills, done
 
 
-# A build with sanitizers starts at a third of the speed.
-BACK_WITHIN_S = 1.0
+def back_within_s():
+    """A build with sanitizers starts, and ends, at a third of the speed."""
+    return 3.0 if b"__asan_init" in Path(rig.binary()).read_bytes() else 1.0
 
 
 def kills(tmp_path, seed=20, n=10, most_s=14):
@@ -349,7 +345,7 @@ def kills(tmp_path, seed=20, n=10, most_s=14):
             s.migrate(steps)
             s.wait(lambda st: st["weight"] == 5, 8)
             kills, _ = run_kills(u, s, load, rng, n, most_s)
-            s.wait(lambda st: st["weight"] == 50, 15)
+            s.wait_in_force(50, 15)
             cohort = load.cohort(users=users)
 
             # Control loses its store: what the proxy runs is taken over, nobody moves.
@@ -398,11 +394,10 @@ def verdict(tmp_path):
             # And without the store: from the proxy's report, then from what the snapshot told the proxy.
             for _ in range(2):
                 u.lose_store()
-                time.sleep(0.2)
                 status = s.wait(lambda st: st["phase"] == "RolledBack", 8, "the verdict from the proxy")
                 assert status["epoch"] == 1 and status["weight"] == 0
-            u.kill("proxy")
-            time.sleep(1)
+            before = u.kill("proxy")
+            rig.wait_for(lambda: u.pid("proxy") not in (None, before), 5, "a new proxy")
             load.cohort(users=users)
             assert s.new.answered == answered  # not one request since the proxy's own verdict
             s.new.break_()
@@ -413,7 +408,6 @@ def verdict(tmp_path):
             assert s.say("abort")["result"] == "Done"
             s.wait(lambda st: st["phase"] == "RolledBack", 4)
             u.lose_store()
-            time.sleep(0.2)
             status = s.wait(lambda st: st["phase"] == "RolledBack", 8, "the abort from the proxy")
             assert status["epoch"] == 2 and status["verdict"]["cause"] == "Abort"
         assert not {a for a in load.since(settled, restarted) if a.side == "new"}
@@ -441,7 +435,7 @@ def test_a_bad_file_changes_nothing(up, serve, binary):
     assert up.api("GET", f"{GATEWAYS}/httproutes/files")[1]["metadata"]["resourceVersion"] == rv
     # A good change beside it waits as well: all or nothing.
     up.write("other.yaml", route("other", "files-old"))
-    time.sleep(0.5)
+    time.sleep(0.5)  # five times the span in which control gathers changes: nothing comes of it
     assert rig.ask(up.port, host="other.test").status == 404
     up.write("files.yaml", good)
     rig.wait_for(lambda: rig.ask(up.port, host="other.test").status == 200, 5, "both")
@@ -457,7 +451,7 @@ def test_swaps_under_load_fail_no_request(up, serve):
     with Load(up.port, "swap.test", 60, 4, rate=250) as load, contextlib.closing(socket.create_connection((rig.HOST, up.port), 10)) as slow:
         # A request that began before the swaps is counted until it ends.
         slow.sendall(b"GET /wait/3 HTTP/1.1\r\nHost: swap.test\r\nCookie: sid=slow\r\n\r\n")
-        time.sleep(0.1)
+        rig.wait_for(lambda: s.old.waiting + s.new.waiting, 5, "the slow request at its side")
         older, before = 0, s.status()["proxies"][0]["version"]
         for i in range(50):
             header = {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [{"name": "x-turn", "value": str(i)}]}}
@@ -465,7 +459,7 @@ def test_swaps_under_load_fail_no_request(up, serve):
             docs.append(backend(f"swap-{i % 2}", s.old))
             docs.append(route(f"swap-{i % 2}", f"swap-{i % 2}"))
             up.write("swap.yaml", *docs)
-            time.sleep(0.06)
+            time.sleep(0.06)  # the rate of the changes: some of them are gathered
             if i % 5 == 4:
                 older = max(older, s.status()["proxies"][0]["inFlightOlder"])
         rig.wait_for(lambda: rig.ask(up.port, host="swap.test").get("x-turn") == "49", 5, "the last one in force")
@@ -514,11 +508,13 @@ def full_disk(tmp_path):
             cohort = load.cohort(users=60)
             fill(tiny / "ballast")
             doc = u.migration("d")
-            doc["status"]["request"] = {"id": "full", "verb": "promote"}
-            code, said = u.api("PUT", f"{MIGRATIONS}/d/status", doc)
-            assert code in (200, 409, 500, 503, 507), (code, said)
-            time.sleep(1)
-            assert u.api("GET", f"{MIGRATIONS}/d")[0] == 200
+            asked = json.loads(json.dumps(doc))
+            asked["status"]["request"] = {"id": "full", "verb": "promote"}
+            code, said = u.api("PUT", f"{MIGRATIONS}/d/status", asked)
+            assert code == 503 and said["reason"] == "ServiceUnavailable", (code, said)
+            assert said["message"] == "state store: the disk is full: nothing was changed"
+            rig.wait_for(lambda: re.search("reconcile .*: the disk is full", u.errors()), 5, "control's own writes to fail too")
+            assert u.migration("d") == doc
             assert u.api("GET", f"{GATEWAYS}/httproutes")[0] == 200
             # The proxy's verdict needs no disk.
             s.new.break_(status=500)
