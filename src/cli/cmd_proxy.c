@@ -38,68 +38,90 @@ static int fixed_snapshot(const struct cli_texts *files, struct model_snapshot *
     return r < 0 ? r : 0;
 }
 
-int cli_proxy(int argc, char **argv)
+struct asked {
+    struct cli_texts files;
+    const char *state_dir, *admin, *log, *format, *control, *name, *supervisor;
+    unsigned workers, drain_s;
+    bool help, sandbox;
+};
+
+static int parse(int argc, char **argv, struct asked *a, struct wt_err *err)
 {
-    struct cli_texts files = {0}, operands = {0};
-    struct wt_err err;
-    char state[256];
-    const char *state_dir = NULL, *admin = "127.0.0.1:7071", *log = "-", *format = "text";
-    const char *control = NULL, *name = "proxy", *supervisor = NULL;
-    unsigned workers = 0, drain_s = 30;
-    bool help = false, sandbox = false;
+    struct cli_texts operands = {0};
     const struct cli_option options[] = {
-        {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "serve these, without control"},
-        {0, "control", CLI_TEXT, &control, "SOCKET", "control's unix socket"},
-        {0, "name", CLI_TEXT, &name, "NAME", "what control knows this proxy by"},
-        {0, "state-dir", CLI_TEXT, &state_dir, "DIR",
+        {'f', "filename", CLI_TEXTS, &a->files, "FILE|DIR", "serve these, without control"},
+        {0, "control", CLI_TEXT, &a->control, "SOCKET", "control's unix socket"},
+        {0, "name", CLI_TEXT, &a->name, "NAME", "what control knows this proxy by"},
+        {0, "state-dir", CLI_TEXT, &a->state_dir, "DIR",
          "its last good snapshot, verdicts, the site's key"},
-        {0, "admin", CLI_TEXT, &admin, "ADDR:PORT",
+        {0, "admin", CLI_TEXT, &a->admin, "ADDR:PORT",
          "metrics and admin; port 0 picks one (127.0.0.1:7071)"},
-        {0, "workers", CLI_COUNT, &workers, "N", "threads (default: the CPUs it may use)"},
-        {0, "access-log", CLI_TEXT, &log, "FILE", "where to; - is standard output, off none"},
-        {0, "access-log-format", CLI_TEXT, &format, "text|json", "Envoy's default text, or JSON"},
-        {0, "drain-seconds", CLI_COUNT, &drain_s, "N",
+        {0, "workers", CLI_COUNT, &a->workers, "N", "threads (default: the CPUs it may use)"},
+        {0, "access-log", CLI_TEXT, &a->log, "FILE", "where to; - is standard output, off none"},
+        {0, "access-log-format", CLI_TEXT, &a->format, "text|json",
+         "Envoy's default text, or JSON"},
+        {0, "drain-seconds", CLI_COUNT, &a->drain_s, "N",
          "most time between SIGTERM and the end (30)"},
-        {0, "supervisor", CLI_TEXT, &supervisor, "SOCKET",
+        {0, "supervisor", CLI_TEXT, &a->supervisor, "SOCKET",
          "who holds the listening sockets; set by `watari up`"},
-        {0, "sandbox", CLI_FLAG, &sandbox, "", "gives up what it does not need: Landlock, seccomp"},
-        {'h', "help", CLI_FLAG, &help, "", "this text"},
+        {0, "sandbox", CLI_FLAG, &a->sandbox, "",
+         "gives up what it does not need: Landlock, seccomp"},
+        {'h', "help", CLI_FLAG, &a->help, "", "this text"},
     };
     enum { N = sizeof options / sizeof options[0] };
-    int r = cli_args_parse(argc, argv, options, N, &operands, &err);
-    if (help) {
+    int r = cli_args_parse(argc, argv, options, N, &operands, err);
+    if (a->help) {
         puts("usage: watari proxy [-f FILE|DIR]");
         cli_args_help(options, N);
-        return CLI_OK;
+        return 0;
     }
-    if (r == 0 && operands.n)
-        r = wt_fail(&err, WT_EINVAL, "\"%s\" is no option", operands.items[0]);
-    if (r == 0 && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
-        r = wt_fail(&err, WT_EINVAL, "--access-log-format is text or json, not \"%s\"", format);
-    if (r == 0 && !files.n && !control)
-        r = wt_fail(&err, WT_EINVAL,
-                    "give it --control SOCKET, or -f FILE to serve without control");
-    cli_state_dir(state_dir, state, sizeof state);
+    if (r < 0)
+        return r;
+    if (operands.n)
+        return wt_fail(err, WT_EINVAL, "\"%s\" is no option", operands.items[0]);
+    if (strcmp(a->format, "text") != 0 && strcmp(a->format, "json") != 0)
+        return wt_fail(err, WT_EINVAL, "--access-log-format is text or json, not \"%s\"",
+                       a->format);
+    if (!a->files.n && !a->control)
+        return wt_fail(err, WT_EINVAL,
+                       "give it --control SOCKET, or -f FILE to serve without control");
+    return 0;
+}
+
+static int run(const struct asked *a, struct wt_err *err)
+{
+    char state[256];
+    cli_state_dir(a->state_dir, state, sizeof state);
     mkdir(state, 0750);
     struct proxy_options o = {
-        .name = name,
+        .name = a->name,
         .state_dir = state,
-        .control_socket = control,
-        .admin = admin,
-        .access_log = strcmp(log, "off") == 0 ? NULL : log,
-        .log_json = strcmp(format, "json") == 0,
-        .workers = workers,
-        .drain_ms = (int64_t)drain_s * 1000,
-        .supervisor = supervisor,
+        .control_socket = a->control,
+        .admin = a->admin,
+        .access_log = strcmp(a->log, "off") == 0 ? NULL : a->log,
+        .log_json = strcmp(a->format, "json") == 0,
+        .workers = a->workers,
+        .drain_ms = (int64_t)a->drain_s * 1000,
+        .supervisor = a->supervisor,
     };
-    if (r == 0 && files.n)
-        r = fixed_snapshot(&files, &o.fixed, &err);
     const struct io_sandbox confined = {.dirs = (const char *const[]){state, NULL},
-                                        .log = strcmp(log, "-") == 0 ? NULL : o.access_log};
-    if (r == 0 && sandbox)
-        r = io_sandbox_enter(&confined, &err);
+                                        .log = strcmp(a->log, "-") == 0 ? NULL : o.access_log};
+    int r = a->files.n ? fixed_snapshot(&a->files, &o.fixed, err) : 0;
+    if (r == 0 && a->sandbox)
+        r = io_sandbox_enter(&confined, err);
+    return r < 0 ? r : proxy_run(&o, err);
+}
+
+int cli_proxy(int argc, char **argv)
+{
+    struct asked a = {
+        .admin = "127.0.0.1:7071", .log = "-", .format = "text", .name = "proxy", .drain_s = 30};
+    struct wt_err err;
+    int r = parse(argc, argv, &a, &err);
+    if (a.help)
+        return CLI_OK;
     if (r == 0)
-        r = proxy_run(&o, &err);
+        r = run(&a, &err);
     int code = r < 0 ? cli_fail("proxy", &err) : CLI_OK;
     /* Drained or not, flows of the main thread (sync, probes, admin) still wait on their stacks:
      * they end with the process. */

@@ -23,6 +23,11 @@ def header(name, value, **more):
     return {"headers": [{"name": name, "value": value}], **more}
 
 
+def rule(name, *matches, backend="one", filters=(), **more):
+    mark = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-rule", "value": name}]}}
+    return to(backend, *matches, filters=[mark, *filters], **more)
+
+
 class Town:
     """One proxy, many routes; a backend is a name, all of them live on one origin's port… told apart by a header that the
     rule sets."""
@@ -30,14 +35,17 @@ class Town:
     def __init__(self, world):
         self.origin = world.origin("all")
         site = Site().backend("one", self.origin).backend("slow", world.origin("slow", self.slowly))
+        self.matches(site)
+        self.filters(site)
+        self.targets(site, world)
+        self.proxy = world.proxy(site, workers=2)
+
+    @staticmethod
+    def matches(site):
         n = iter(range(1000))
 
         def route(hostnames, *rules):
             site.route(f"r{next(n)}", list(rules), hostnames)
-
-        def rule(name, *matches, backend="one", filters=(), **more):
-            mark = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-rule", "value": name}]}}
-            return to(backend, *matches, filters=[mark, *filters], **more)
 
         route(["a.example"], rule("a"))
         route(["*.example"], rule("wild"))
@@ -61,6 +69,9 @@ class Town:
             rule("method-beats-header", header("x-a", "1", method="POST")),
             rule("longest", path("/long", **header("x-a", "1"))),
         )
+
+    @staticmethod
+    def filters(site):
         redirect = {"hostname": "new.test", "scheme": "https", "statusCode": 301}
         prefix = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new"}
         full = {"type": "ReplaceFullPath", "replaceFullPath": "/all"}
@@ -68,20 +79,22 @@ class Town:
         def redirecting(where, **what):
             return {"matches": [path(where)], "filters": [{"type": "RequestRedirect", "requestRedirect": what}]}
 
-        route(
+        site.route(
+            "redirect",
+            [redirecting("/host", **redirect),
+             redirecting("/prefix", path=prefix),
+             redirecting("/full", path=full, statusCode=307, port=8443, scheme="https")],
             ["redirect.test"],
-            redirecting("/host", **redirect),
-            redirecting("/prefix", path=prefix),
-            redirecting("/full", path=full, statusCode=307, port=8443, scheme="https"),
-        )
+        )  # fmt: skip
         rewrite = lambda what: [{"type": "URLRewrite", "urlRewrite": what}]  # noqa: E731
-        route(
+        site.route(
+            "rewrite",
+            [rule("prefix", path("/old"), filters=rewrite({"path": prefix})),
+             rule("prefix-root", path("/strip"), filters=rewrite({"path": {**prefix, "replacePrefixMatch": "/"}})),
+             rule("full", path("/full"), filters=rewrite({"path": full})),
+             rule("host", path("/host"), filters=rewrite({"hostname": "inner.test"}))],
             ["rewrite.test"],
-            rule("prefix", path("/old"), filters=rewrite({"path": prefix})),
-            rule("prefix-root", path("/strip"), filters=rewrite({"path": {**prefix, "replacePrefixMatch": "/"}})),
-            rule("full", path("/full"), filters=rewrite({"path": full})),
-            rule("host", path("/host"), filters=rewrite({"hostname": "inner.test"})),
-        )
+        )  # fmt: skip
         changes = {
             "set": [{"name": "x-set", "value": "s"}],
             "add": [{"name": "x-add", "value": "a"}],
@@ -96,6 +109,9 @@ class Town:
             ])],
             ["modify.test"],
         )  # fmt: skip
+
+    @staticmethod
+    def targets(site, world):
         site.backend("nine", world.origin("nine")).backend("ten", world.origin("ten")).backend("zero", world.origin("zero"))
         site.route("weights", [{"backendRefs": [ref("nine", weight=90), ref("ten", weight=10), ref("zero", weight=0)]}], ["weights.test"])
         site.route("none", [{"backendRefs": []}], ["none.test"])
@@ -105,7 +121,6 @@ class Town:
         site.route("try", [to("slow", timeouts={"request": "5s", "backendRequest": "150ms"})], ["try-timeout.test"])
         site.route("long", [to("slow", timeouts={"request": "0s"})], ["no-timeout.test"])
         site.policy("slow", timeout={"http": {"requestTimeout": "200ms"}})
-        self.proxy = world.proxy(site, workers=2)
 
     @staticmethod
     def slowly(wire, request):
