@@ -24,7 +24,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "live"))
 
-from rig import HOST, Origin, Proxy, Site, answer, ask, free_port, wait_for  # noqa: E402
+from rig import HOST, Ended, Origin, Proxy, Site, WasReset, answer, ask, free_port, wait_for  # noqa: E402
 
 TOKENS = [
     b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b",", b";", b"\x0b", b"\x85", b"\xff", b"%00", b"%2e%2e/", b"../", b"//", b"#",
@@ -152,9 +152,10 @@ class Strict(Origin):
                     wire.exactly(int(lengths[0]))
                 if not self.respond(wire, head):
                     break
+        except (Ended, WasReset, OSError):
+            pass  # the proxy may give up at any time
         except Exception as e:
-            if isinstance(e, (ValueError, AssertionError, IndexError)):
-                self.wrong.append(repr(e).encode())
+            self.wrong.append(repr(e).encode())
         with self.lock:
             self.open.pop(number, None)
         wire.close()
@@ -278,8 +279,7 @@ def peer(name, directory, port):
 
 @pytest.mark.parametrize("name", ["nginx", "haproxy"])
 def test_peers_count_as_many_requests(world, tmp_path, name):
-    if not shutil.which(name):
-        pytest.skip(f"{name} is not here")
+    assert shutil.which(name), f"{name} is not here; ./dev test installs it"
     seed = str(random.SystemRandom().randrange(1 << 32))
     print(f"seed {seed}")
     port = free_port()
