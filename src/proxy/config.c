@@ -366,6 +366,8 @@ static int add_listener(struct builder *b, const struct model_gateway *gw,
         uint32_t s = socket_for(b, &addr);
         if (s != UINT32_MAX)
             sockets[l->n_sockets++] = s;
+        else
+            b->config->n_unopened++;
     }
     l->sockets = sockets;
     b->n_route_listeners++;

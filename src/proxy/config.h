@@ -37,6 +37,7 @@ struct proxy_config {
     struct proxy_routes *routes;
     struct proxy_listener **listeners; /* routes know them by index */
     uint32_t n_listeners;
+    uint32_t n_unopened; /* addresses that could not be had */
     struct proxy_backend **backends;
     uint32_t n_backends;
     struct proxy_migration **migrations;

@@ -9,7 +9,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, ASK_MS = 2000, LOOK_MS = 250, AGAIN_MS = 50 };
+enum {
+    BACKLOG = 4096,
+    ASK_MS = 2000,
+    LOOK_MS = 250,
+    AGAIN_MS = 50,
+    UNOPENED_MS = 1000,
+    UNOPENED_MOST_MS = 30000
+};
 
 static int connect_supervisor(struct proxy *p, struct io_stream *s)
 {
@@ -84,10 +91,11 @@ static int offer(const struct proxy_config *c, struct io_stream *s)
 
 /* Whether what is listened on is known for good: there is a snapshot (a proxy that has none yet
  * knows of no listener, and says nothing), no config is being made (sockets may be ours already
- * that no list knows yet), and all workers run it. */
+ * that no list knows yet), no address is still wanted, and all workers run it. */
 static bool settled(const struct proxy *p)
 {
-    if (p->publishing || (!p->options->fixed && !model_snapshot_store(p->snapshot).len))
+    if (p->publishing || p->config->n_unopened ||
+        (!p->options->fixed && !model_snapshot_store(p->snapshot).len))
         return false;
     for (unsigned i = 0; i < p->shared.n_workers; i++)
         if (proxy_worker_version(&p->workers[i]) != p->config->version)
@@ -152,7 +160,24 @@ static void link_flow(void *arg)
     }
 }
 
+/* An address that somebody else had, or a supervisor that was too busy to answer: both pass. */
+static void unopened_flow(void *arg)
+{
+    struct proxy *p = arg;
+    struct wt_err err;
+    int64_t pause_ms = UNOPENED_MS;
+    while (io_sleep_until(io_now_ms() + pause_ms) == 0) {
+        bool wanted = p->config->n_unopened && !p->draining;
+        if (wanted && proxy_publish(p, &err) < 0)
+            wt_log(WT_LOG_ERROR, "%s", err.msg);
+        pause_ms *= 2;
+        if (!wanted || pause_ms > UNOPENED_MOST_MS)
+            pause_ms = wanted ? UNOPENED_MOST_MS : UNOPENED_MS;
+    }
+}
+
 int proxy_listen_link(struct proxy *p)
 {
-    return p->options->supervisor ? io_spawn(IO_STACK_FLOW, link_flow, p, NULL) : 0;
+    int r = io_spawn(IO_STACK_DEEP, unopened_flow, p, NULL);
+    return r == 0 && p->options->supervisor ? io_spawn(IO_STACK_FLOW, link_flow, p, NULL) : r;
 }

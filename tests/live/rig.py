@@ -549,7 +549,7 @@ class Proxy:
         assert self.process.poll() is None, f"the proxy ended with {self.process.returncode}: {self.errors()}"
         found = re.search(r"admin on http://127\.0\.0\.1:(\d+)", self.errors())
         self.admin_port = int(found[1]) if found else None
-        assert "in use" not in self.errors()
+        assert f":{self.port}: Address already in use" not in self.errors()
         return self.admin_port and re.search(rf"listening on http://127\.0\.0\.1:{self.port}\b", self.errors())
 
     def errors(self):

@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+import socket
 import threading
 import time
 
 import pytest
 
-from rig import Client, Ended, Prefork, Site, WasReset, answer, ask, echo, take_body, wait_for
+from rig import GATEWAY_API, HOST, Client, Ended, Prefork, Site, WasReset, answer, ask, echo, take_body, wait_for
 
 
 def one_origin(world, behave=echo, name="one", workers=1, origin=None, policy=None, **more):
@@ -555,6 +556,28 @@ def test_clients_alone_cannot_take_the_descriptors_that_hosts_need(world):
     assert idle[0].ask("/served").status == 200
     for c in idle:
         c.close()
+
+
+def test_a_port_that_somebody_else_holds_is_taken_once_it_is_free(world):
+    origin = world.origin("one")
+    site = Site().backend("one", origin).simple_route("one")
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        site.add(GATEWAY_API, "Gateway", "second", {
+            "gatewayClassName": "watari", "addresses": [{"type": "IPAddress", "value": HOST}],
+            "listeners": [{"name": "http", "protocol": "HTTP", "port": port}]})  # fmt: skip
+        proxy = world.proxy(site)
+        assert "in use" in proxy.errors()
+        assert ask(proxy.port, "/").status == 200, "the other listener does not suffer"
+
+    def served():
+        try:
+            return ask(port, "/").status == 404  # no route is attached there
+        except OSError:
+            return False
+
+    wait_for(served, 10, "the second listener")
+    assert ask(proxy.port, "/").status == 200
 
 
 def test_retries_stay_within_their_budget(world):
