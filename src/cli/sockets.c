@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "cli/holder.h"
 #include "io/process.h"
 
 #include <errno.h>
@@ -58,18 +59,21 @@ static int on_listen(struct cli_sockets *s, struct io_stream *peer, struct wt_st
 {
     struct wt_err err;
     union io_addr a;
-    char note[600];
+    char note[600], holder[CLI_HOLDER_BYTES] = "";
     void *held = wt_map_get(&s->fds, addr);
     int fd = held ? fd_of(held) : parse(addr, &a, &err);
-    if (!held && fd == 0)
+    if (!held && fd == 0) {
         fd = io_listen(io_sys_here(), &a, BACKLOG, &err);
+        if (fd < 0)
+            cli_holder(&a, holder);
+    }
     if (fd >= 0 && !held) {
         int r = hold(s, addr, fd);
         if (r < 0)
             fd = wt_fail(&err, r, "no room for another listening socket");
     }
     if (fd < 0) {
-        snprintf(note, sizeof note, "error %s", err.msg);
+        snprintf(note, sizeof note, "error %s%s", err.msg, holder);
         return io_send_fd(peer, -1, wt_str_z(note), io_now_ms() + 1000);
     }
     return io_send_fd(peer, fd, WT_STR("ok"), io_now_ms() + 1000);

@@ -46,6 +46,11 @@ void proxy_config_unref(struct proxy_config *c)
     wt_map_done(&c->pieces);
     wt_map_done(&c->by_name);
     wt_free(c->listeners);
+    for (uint32_t i = 0; i < c->n_unopened; i++) {
+        wt_free(c->unopened[i].what);
+        wt_free(c->unopened[i].why);
+    }
+    wt_free(c->unopened);
     wt_free(c->backends);
     wt_free(c->migrations);
     wt_free(c->targets);
@@ -302,21 +307,22 @@ static struct proxy_listener *known_listener(const struct proxy_config *c,
     return NULL;
 }
 
-static struct proxy_listener *open_listener(struct builder *b, const union io_addr *addr)
+static struct proxy_listener *open_listener(struct builder *b, const union io_addr *addr,
+                                            struct wt_err *err)
 {
-    struct wt_err err;
     struct proxy_listener *l = wt_calloc(1, sizeof *l);
-    if (!l)
+    if (!l) {
+        no_memory(err);
         return NULL;
+    }
     atomic_init(&l->refs, 1);
     l->sys = b->build->sys;
     l->addr = *addr;
     l->port = io_addr_port(addr);
     io_addr_format(addr, l->text);
     l->stats = proxy_stats_take(b->build->stats, PROXY_STATS_LISTENER, wt_str_z(l->text));
-    l->fd = l->stats ? b->build->listen(b->build->ctx, addr, &err) : -1;
+    l->fd = l->stats ? b->build->listen(b->build->ctx, addr, err) : no_memory(err);
     if (l->fd < 0) {
-        wt_log(WT_LOG_ERROR, "%s", l->stats ? err.msg : "out of memory");
         proxy_listener_unref(l);
         return NULL;
     }
@@ -325,25 +331,56 @@ static struct proxy_listener *open_listener(struct builder *b, const union io_ad
 
 /* The number of the socket for this address; UINT32_MAX when it cannot be had, which leaves all
  * else as it is. */
-static uint32_t socket_for(struct builder *b, const union io_addr *addr)
+static uint32_t socket_for(struct builder *b, const union io_addr *addr, struct wt_err *err)
 {
     struct proxy_config *c = b->config;
     for (uint32_t i = 0; i < c->n_listeners; i++)
         if (memcmp(&c->listeners[i]->addr, addr, io_addr_len(addr)) == 0)
             return i;
     struct proxy_listener *l = known_listener(b->before, addr);
-    l = l ? proxy_listener_ref(l) : open_listener(b, addr);
+    l = l ? proxy_listener_ref(l) : open_listener(b, addr, err);
     if (!l)
         return UINT32_MAX;
     struct proxy_listener **all =
         wt_realloc(c->listeners, (c->n_listeners + 1) * sizeof(struct proxy_listener *));
     if (!all) {
         proxy_listener_unref(l);
+        no_memory(err);
         return UINT32_MAX;
     }
     c->listeners = all;
     c->listeners[c->n_listeners] = l;
     return c->n_listeners++;
+}
+
+static bool was_unopened(const struct proxy_config *c, const struct proxy_unopened *u)
+{
+    for (uint32_t i = 0; c && i < c->n_unopened; i++)
+        if (strcmp(c->unopened[i].what, u->what) == 0 && strcmp(c->unopened[i].why, u->why) == 0)
+            return true;
+    return false;
+}
+
+/* Written down, and said once. */
+static int add_unopened(struct builder *b, const struct model_gateway *gw,
+                        const struct model_gateway_listener *view, const union io_addr *addr,
+                        const char *why, struct wt_err *err)
+{
+    struct proxy_config *c = b->config;
+    char what[640];
+    struct proxy_unopened *all = wt_realloc(c->unopened, (c->n_unopened + 1) * sizeof *all);
+    if (!all)
+        return no_memory(err);
+    c->unopened = all;
+    snprintf(what, sizeof what, "Gateway %.*s/%.*s, listener %.*s", WT_ARG(gw->metadata->namespace),
+             WT_ARG(gw->metadata->name), WT_ARG(view->name));
+    struct proxy_unopened u = {*addr, wt_str_dup(wt_str_z(what)), wt_str_dup(wt_str_z(why))};
+    c->unopened[c->n_unopened++] = u;
+    if (!u.what || !u.why)
+        return no_memory(err);
+    if (!was_unopened(b->before, &u))
+        wt_log(WT_LOG_ERROR, "%s is not served: %s", u.what, u.why);
+    return 0;
 }
 
 /* A Gateway without addresses listens on all of IPv4. */
@@ -363,11 +400,14 @@ static int add_listener(struct builder *b, const struct model_gateway *gw,
         int r = io_addr_parse(text, (uint16_t)view->port, &addr, err);
         if (r < 0)
             return r;
-        uint32_t s = socket_for(b, &addr);
+        struct wt_err why;
+        uint32_t s = socket_for(b, &addr, &why);
         if (s != UINT32_MAX)
             sockets[l->n_sockets++] = s;
         else
-            b->config->n_unopened++;
+            r = add_unopened(b, gw, view, &addr, why.msg, err);
+        if (r < 0)
+            return r;
     }
     l->sockets = sockets;
     b->n_route_listeners++;

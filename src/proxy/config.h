@@ -24,6 +24,13 @@ struct proxy_listener {
 struct proxy_listener *proxy_listener_ref(struct proxy_listener *l);
 void proxy_listener_unref(struct proxy_listener *l); /* the last one closes the socket */
 
+/* An address of a Gateway's listener that could not be had; tried again until it can (listen.c). */
+struct proxy_unopened {
+    union io_addr addr;
+    char *what; /* "Gateway default/web, listener http" */
+    char *why;  /* "listen on 0.0.0.0:80: Address already in use" */
+};
+
 /* Where a rule's backendRef leads. */
 struct proxy_target {
     struct proxy_backend *backend;            /* NULL: there is no such backend (500) */
@@ -37,7 +44,8 @@ struct proxy_config {
     struct proxy_routes *routes;
     struct proxy_listener **listeners; /* routes know them by index */
     uint32_t n_listeners;
-    uint32_t n_unopened; /* addresses that could not be had */
+    struct proxy_unopened *unopened;
+    uint32_t n_unopened;
     struct proxy_backend **backends;
     uint32_t n_backends;
     struct proxy_migration **migrations;

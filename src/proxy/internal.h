@@ -22,6 +22,7 @@ struct proxy {
     struct io_cond news; /* a verdict, an acknowledgement, a host's health: sync reports it */
     int64_t start_wall_ms;
     uint64_t snapshots_rejected;
+    uint64_t reopened; /* how often a listener was served that had been left out */
     /* The newest config: how long its build took, and from there until every worker ran it. */
     int64_t build_ns, adopt_ns;
     int64_t built_ns;     /* when it was ready; 0: all run it */
@@ -70,5 +71,6 @@ int proxy_sync_start(struct proxy *p, struct wt_err *err) WT_NODISCARD;
 int proxy_listen(void *proxy, const union io_addr *addr, struct wt_err *err);
 int proxy_listen_link(
     struct proxy *p); /* keeps a supervisor, also a new one, in possession of our sockets */
+int proxy_listen_again(struct proxy *p); /* tries what could not be listened on, until it can */
 
 #endif

@@ -14,8 +14,8 @@ enum {
     ASK_MS = 2000,
     LOOK_MS = 250,
     AGAIN_MS = 50,
-    UNOPENED_MS = 1000,
-    UNOPENED_MOST_MS = 30000
+    RETRY_MS = 2000,
+    REMIND_MS = 60 * 1000,
 };
 
 static int connect_supervisor(struct proxy *p, struct io_stream *s)
@@ -118,24 +118,29 @@ static int keep(const struct proxy_config *c, struct io_stream *s)
 
 /* The config is held meanwhile: sending may wait, and another be published. Offered before kept:
  * what was opened while the last list was on its way has been closed there. */
-static int tell(struct proxy *p, struct io_stream *s, bool all, uint64_t *out_version)
+struct told {
+    uint64_t version, reopened;
+};
+
+static int tell(struct proxy *p, struct io_stream *s, bool all, struct told *out)
 {
     struct proxy_config *c = proxy_config_ref(p->config);
+    const struct told now = {c->version, p->reopened};
     int r = offer(c, s);
     if (r == 0 && all)
         r = keep(c, s);
-    *out_version = c->version;
+    *out = now;
     proxy_config_unref(c);
     return r;
 }
 
 static int follow(struct proxy *p, struct io_stream *s)
 {
-    uint64_t told;
+    struct told told;
     int r = tell(p, s, false, &told);
-    told = UINT64_MAX; /* only offered so far */
+    told.version = UINT64_MAX; /* only offered so far */
     while (r == 0) {
-        if (told != p->config->version && settled(p))
+        if ((told.version != p->config->version || told.reopened != p->reopened) && settled(p))
             r = tell(p, s, true, &told);
         if (r < 0)
             break;
@@ -160,24 +165,52 @@ static void link_flow(void *arg)
     }
 }
 
-/* An address that somebody else had, or a supervisor that was too busy to answer: both pass. */
-static void unopened_flow(void *arg)
+int proxy_listen_link(struct proxy *p)
+{
+    return p->options->supervisor ? io_spawn(IO_STACK_FLOW, link_flow, p, NULL) : 0;
+}
+
+/* ---- addresses that somebody else has, or that a supervisor was too busy to hand over ---- */
+
+/* What stands in the way may go without anything changing here. */
+static bool try_unopened(struct proxy *p, bool remind)
+{
+    struct proxy_config *c = proxy_config_ref(p->config);
+    bool any = false;
+    for (uint32_t i = 0; i < c->n_unopened; i++) {
+        struct wt_err err;
+        const struct proxy_unopened *u = &c->unopened[i];
+        int fd = proxy_listen(p, &u->addr, &err);
+        if (fd >= 0) {
+            close(fd);
+            any = true;
+            wt_log(WT_LOG_INFO, "%s can be served now", u->what);
+        } else if (remind) {
+            wt_log(WT_LOG_ERROR, "%s is still not served: %s", u->what, err.msg);
+        }
+    }
+    proxy_config_unref(c);
+    return any;
+}
+
+static void again_flow(void *arg)
 {
     struct proxy *p = arg;
-    struct wt_err err;
-    int64_t pause_ms = UNOPENED_MS;
-    while (io_sleep_until(io_now_ms() + pause_ms) == 0) {
-        bool wanted = p->config->n_unopened && !p->draining;
-        if (wanted && proxy_publish(p, &err) < 0)
+    int64_t remind_ms = io_now_ms() + REMIND_MS;
+    while (io_sleep_until(io_now_ms() + RETRY_MS) == 0) {
+        struct wt_err err;
+        bool remind = io_now_ms() >= remind_ms;
+        if (!p->config->n_unopened || remind)
+            remind_ms = io_now_ms() + REMIND_MS;
+        if (p->draining || !try_unopened(p, remind))
+            continue;
+        p->reopened++;
+        if (proxy_publish(p, &err) < 0)
             wt_log(WT_LOG_ERROR, "%s", err.msg);
-        pause_ms *= 2;
-        if (!wanted || pause_ms > UNOPENED_MOST_MS)
-            pause_ms = wanted ? UNOPENED_MOST_MS : UNOPENED_MS;
     }
 }
 
-int proxy_listen_link(struct proxy *p)
+int proxy_listen_again(struct proxy *p)
 {
-    int r = io_spawn(IO_STACK_DEEP, unopened_flow, p, NULL);
-    return r == 0 && p->options->supervisor ? io_spawn(IO_STACK_FLOW, link_flow, p, NULL) : r;
+    return io_spawn(IO_STACK_DEEP, again_flow, p, NULL);
 }

@@ -94,6 +94,18 @@ static void forget_lives(struct proxy *p)
     }
 }
 
+/* Those that `before` has not. */
+static void print_listeners(const struct proxy *p, const struct proxy_config *before)
+{
+    for (uint32_t i = 0; i < p->config->n_listeners && !p->options->quiet; i++) {
+        bool known = false;
+        for (uint32_t k = 0; before && k < before->n_listeners && !known; k++)
+            known = before->listeners[k] == p->config->listeners[i];
+        if (!known)
+            wt_log(WT_LOG_INFO, "listening on http://%s", p->config->listeners[i]->text);
+    }
+}
+
 static int publish(struct proxy *p, struct wt_err *err)
 {
     struct proxy_build build = {
@@ -120,6 +132,8 @@ static int publish(struct proxy *p, struct wt_err *err)
     for (unsigned i = 0; i < p->shared.n_workers; i++)
         if (p->workers[i].loop)
             proxy_worker_publish(&p->workers[i], c);
+    if (old) /* at the start nobody accepts yet */
+        print_listeners(p, old);
     proxy_config_unref(old);
     forget_lives(p);
     proxy_discover_follow(p->discover);
@@ -305,12 +319,6 @@ static int start_workers(struct proxy *p, struct wt_err *err)
     return 0;
 }
 
-static void print_listeners(const struct proxy *p)
-{
-    for (uint32_t i = 0; i < p->config->n_listeners && !p->options->quiet; i++)
-        wt_log(WT_LOG_INFO, "listening on http://%s", p->config->listeners[i]->text);
-}
-
 /* ---- ending ---- */
 
 void proxy_begin_drain(struct proxy *p)
@@ -378,7 +386,9 @@ static int start(struct proxy *p, struct wt_err *err)
     if (r == 0)
         r = proxy_listen_link(p);
     if (r == 0)
-        print_listeners(p);
+        r = proxy_listen_again(p);
+    if (r == 0)
+        print_listeners(p, NULL);
     return r;
 }
 
