@@ -28,7 +28,7 @@ int cli_control(int argc, char **argv)
     char state[256], run[256];
     const char *state_dir = NULL, *run_dir = NULL, *listen = NULL;
     int code;
-    unsigned socket_fd = 0;
+    unsigned socket_fd = 0, listen_fd = 0;
     bool help = false, sandbox = false;
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "objects; followed when they change"},
@@ -39,6 +39,8 @@ int cli_control(int argc, char **argv)
          "the API on TCP too; port 0 picks a free one"},
         {0, "socket-fd", CLI_COUNT, &socket_fd, "N",
          "the API's socket, open already; set by `watari up`"},
+        {0, "listen-fd", CLI_COUNT, &listen_fd, "N",
+         "the API's TCP socket, open already; set by `watari up`"},
         {0, "sandbox", CLI_FLAG, &sandbox, "", "gives up what it does not need: Landlock, seccomp"},
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
@@ -61,7 +63,7 @@ int cli_control(int argc, char **argv)
         .run_dir = run,
         .listen = listen,
         .socket_fd = socket_fd ? (int)socket_fd : -1,
-        .listen_fd = -1,
+        .listen_fd = listen_fd ? (int)listen_fd : -1,
     };
     if (sandbox && confine(&o, &err) < 0)
         return cli_fail("control", &err);

@@ -2,10 +2,14 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/docs.h"
+#include "cli/holder.h"
 #include "cli/places.h"
 #include "cli/sockets.h"
 #include "cli/supervisor.h"
+#include "control/control.h"
 #include "io/signals.h"
+#include "proxy/resolve.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -28,7 +32,7 @@ struct up {
     struct cli_child children[2];
     struct cli_supervisor supervisor;
     struct cli_sockets *sockets;
-    int api_fd; /* -1 while an adopted control has it for itself */
+    int api_fd, listen_fd; /* -1 while an adopted control has them for itself */
     struct wt_err err;
 };
 
@@ -41,7 +45,7 @@ static int find_program(struct up *u, struct wt_err *err)
     return 0;
 }
 
-/* ---- the API's socket: held here, so that callers wait while control is restarted ---- */
+/* ---- the API's sockets: held here, so that callers wait while control is restarted ---- */
 
 static int own_api_socket(struct up *u, const char *path, struct wt_err *err)
 {
@@ -67,6 +71,47 @@ static int open_api_socket(void *ctx, struct wt_err *err)
     return r < 0 ? r : fd;
 }
 
+/* Puts what the address is for before the sentence; who has it, and what to do, behind. */
+static int no_address(const char *what, const char *option, const char *text, struct wt_err *err)
+{
+    union io_addr addr;
+    char holder[CLI_HOLDER_BYTES] = "";
+    struct wt_err why = *err;
+    if (why.code == WT_EINVAL) /* the text, not the address */
+        return why.code;
+    if (proxy_resolve_literal(wt_str_z(text), &addr, NULL) == 0)
+        cli_holder(&addr, holder);
+    return wt_fail(err, why.code, "%s: %s%s; %s ADDR:PORT chooses another, port 0 a free one", what,
+                   why.msg, holder, option);
+}
+
+static int open_listen(void *ctx, struct wt_err *err)
+{
+    struct up *u = ctx;
+    if (u->listen_fd >= 0)
+        return u->listen_fd;
+    int fd = control_listen(u->listen, err);
+    if (fd < 0)
+        return no_address("the API", "--listen", u->listen, err);
+    u->listen_fd = fd;
+    return fd;
+}
+
+/* The proxy opens it itself, and goes on without as long as it cannot: its users come first. Only
+ * who starts it all is told at once. */
+static int try_admin(const struct up *u, struct wt_err *err)
+{
+    union io_addr addr;
+    int r = proxy_resolve_literal(wt_str_z(u->admin), &addr, err);
+    if (r < 0)
+        return wt_wrap(err, r, "--admin");
+    int fd = io_listen(io_sys_here(), &addr, BACKLOG, err);
+    if (fd < 0)
+        return no_address("metrics and admin of the proxy", "--admin", u->admin, err);
+    close(fd);
+    return 0;
+}
+
 /* ---- the children's command lines ---- */
 
 struct words {
@@ -90,14 +135,14 @@ static void plan_control(struct up *u, struct cli_child *c)
     *c = (struct cli_child){.name = "control",
                             .env = {u->places.temp},
                             .user = u->users.on ? &u->users.control : NULL,
-                            .open_fd = open_api_socket,
+                            .open_fds = {open_api_socket, open_listen},
                             .ctx = u};
     say(&control, NULL, "watari");
     say(&control, NULL, "control");
     say(&control, "--state-dir", u->places.control_state);
     say(&control, "--run-dir", u->places.run);
-    say(&control, "--listen", u->listen);
     say(&control, "--socket-fd", "3");
+    say(&control, "--listen-fd", "4");
     if (!u->no_sandbox)
         say(&control, NULL, "--sandbox");
     for (unsigned i = 0; i < u->files.n; i++)
@@ -123,6 +168,45 @@ static void plan_proxy(struct up *u, struct cli_child *c)
         say(&proxy, NULL, "--sandbox");
 }
 
+/* ---- the first start ---- */
+
+static bool is_first_start(const struct up *u)
+{
+    char path[CLI_PLACE_BYTES + 16];
+    snprintf(path, sizeof path, "%s/control.db", u->places.control_state);
+    return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+/* Later what was served before is served on, whatever the files say now, and control tells. The
+ * first time there is nothing to serve, and whoever starts it is still looking. */
+static int check_files(struct up *u)
+{
+    struct cli_docs docs;
+    for (unsigned i = 0; i < u->files.n; i++)
+        if (strcmp(u->files.items[i], "-") == 0)
+            return wt_fail(&u->err, WT_EINVAL,
+                           "-f -: files are followed when they change, standard input cannot be");
+    if (!is_first_start(u))
+        return 0;
+    if (!u->files.n) {
+        wt_log(WT_LOG_WARN,
+               "nothing to serve yet: %s is empty, and there is no -f. Start it as `watari up -f "
+               "FILE`, or give it objects now: `watari apply -f FILE%s%s`",
+               u->places.state, u->state_dir ? " --state-dir " : "",
+               u->state_dir ? u->state_dir : "");
+        return 0;
+    }
+    int r = cli_docs_read(&u->files, &docs, &u->err);
+    if (r < 0 && docs.errors.n_errors) {
+        cli_docs_complain(&docs);
+        wt_fail(&u->err, r, "the files are wrong: nothing was started");
+    } else if (r < 0) {
+        r = wt_wrap(&u->err, r == WT_ENOMEM ? r : WT_EINVAL, "nothing was started");
+    }
+    cli_docs_done(&docs);
+    return r;
+}
+
 /* ---- running ---- */
 
 /* SIGHUP: a log that was rotated gets its owner before the proxy opens it. */
@@ -144,7 +228,6 @@ static int wait_for_signal(struct up *u)
 
 static int prepare(struct up *u, struct wt_err *err)
 {
-    cli_places_init(&u->places, u->state_dir);
     int r = find_program(u, err);
     if (r == 0)
         r = cli_places_lock(&u->places, err);
@@ -160,6 +243,20 @@ static int prepare(struct up *u, struct wt_err *err)
                            &u->sockets, err);
 }
 
+/* A port that somebody else has would be tried for ever. Before anything is started or ended: what
+ * was adopted goes on, as it did without us. */
+static int check_ports(struct up *u, struct wt_err *err)
+{
+    int r = 0;
+    if (u->children[0].process.id.pid <= 0) {
+        int fd = open_listen(u, err);
+        r = fd < 0 ? fd : 0;
+    }
+    if (r == 0 && u->children[1].process.id.pid <= 0)
+        r = try_admin(u, err);
+    return r;
+}
+
 static int up_fiber(void *ctx)
 {
     struct up *u = ctx;
@@ -170,6 +267,11 @@ static int up_fiber(void *ctx)
     plan_proxy(u, &u->children[1]);
     u->supervisor = (struct cli_supervisor){
         .program = u->program, .notes = u->places.notes, .children = u->children, .n_children = 2};
+    cli_supervisor_adopt(&u->supervisor);
+    if (check_ports(u, &u->err) < 0) {
+        unlink(u->places.supervisor_socket);
+        exit(cli_fail("up", &u->err));
+    }
     r = cli_supervisor_start(&u->supervisor, &u->err);
     if (r < 0)
         cli_fail("up", &u->err);
@@ -202,7 +304,8 @@ int cli_up(int argc, char **argv)
                     .admin = "127.0.0.1:7071",
                     .access_log = "-",
                     .drain_s = DRAIN_S,
-                    .api_fd = -1};
+                    .api_fd = -1,
+                    .listen_fd = -1};
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &u.files, "FILE|DIR", "documents; watched for changes"},
         {0, "state-dir", CLI_TEXT, &u.state_dir, "DIR",
@@ -232,6 +335,9 @@ int cli_up(int argc, char **argv)
     }
     if (strcmp(u.access_log, "/dev/stdout") == 0) /* another user cannot open it again */
         u.access_log = "-";
+    cli_places_init(&u.places, u.state_dir);
+    if (check_files(&u) < 0)
+        return cli_fail("up", &u.err);
     io_signals_block();
     return cli_run(up_fiber, &u);
 }

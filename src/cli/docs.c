@@ -10,9 +10,20 @@
 #include <sys/stat.h>
 
 struct names {
-    char *items[CLI_FILES_MAX];
-    unsigned n;
+    char **items;
+    unsigned n, cap;
 };
+
+static int grow(struct names *l, struct wt_err *err)
+{
+    unsigned cap = l->cap ? 2 * l->cap : 16;
+    char **items = wt_realloc(l->items, cap * sizeof *items);
+    if (!items)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    l->items = items;
+    l->cap = cap;
+    return 0;
+}
 
 static int add_name(struct names *l, const char *dir, const char *name, struct wt_err *err)
 {
@@ -23,6 +34,8 @@ static int add_name(struct names *l, const char *dir, const char *name, struct w
         return wt_fail(err, WT_EINVAL, "%s: the path is too long", name);
     if (l->n == CLI_FILES_MAX)
         return wt_fail(err, WT_EINVAL, "more than %d files", CLI_FILES_MAX);
+    if (l->n == l->cap && grow(l, err) < 0)
+        return WT_ENOMEM;
     l->items[l->n] = wt_str_dup(wt_str_z(path));
     return l->items[l->n++] ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
 }
@@ -50,7 +63,8 @@ static int add_directory(struct names *l, const char *path, struct wt_err *err)
         if (is_document(e->d_name))
             r = add_name(l, path, e->d_name, err);
     closedir(dir);
-    qsort(l->items + first, l->n - first, sizeof l->items[0], by_name);
+    if (l->n > first)
+        qsort(l->items + first, l->n - first, sizeof l->items[0], by_name);
     if (r == 0 && l->n == first)
         return wt_fail(err, WT_EINVAL, "%s: no *.yaml, *.yml or *.json in it", path);
     return r;
@@ -107,6 +121,8 @@ static int check_all(struct cli_docs *d, struct wt_err *err)
         return wt_fail(err, WT_EINVAL, "%s", d->errors.errors[0].text);
     for (unsigned i = 0; i < d->n_files; i++)
         n += d->files[i].n;
+    if (n == 0)
+        return wt_fail(err, WT_EINVAL, "%s: no objects in it", d->n_files ? d->files[0].file : "-");
     struct list l = {wt_calloc(n + 1, sizeof(struct model_doc *)), 0};
     if (!l.items)
         return wt_fail(err, WT_ENOMEM, "out of memory");
@@ -119,18 +135,18 @@ static int check_all(struct cli_docs *d, struct wt_err *err)
 
 int cli_docs_read(const struct cli_texts *paths, struct cli_docs *out, struct wt_err *err)
 {
-    struct names *names = wt_calloc(1, sizeof *names);
+    struct names names = {0};
+    int r = 0;
     *out = (struct cli_docs){0};
-    int r = names ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
     for (unsigned i = 0; r == 0 && i < paths->n; i++)
-        r = add_path(names, paths->items[i], err);
+        r = add_path(&names, paths->items[i], err);
     if (r == 0)
-        r = read_all(names, out, err);
+        r = read_all(&names, out, err);
     if (r == 0)
         r = check_all(out, err);
-    for (unsigned i = 0; names && i < names->n; i++)
-        wt_free(names->items[i]);
-    wt_free(names);
+    for (unsigned i = 0; i < names.n; i++)
+        wt_free(names.items[i]);
+    wt_free(names.items);
     return r;
 }
 
@@ -143,6 +159,70 @@ void cli_docs_done(struct cli_docs *d)
     *d = (struct cli_docs){0};
 }
 
+/* ---- warnings: one line for all fields of a file that are warned of in the same words ---- */
+
+static struct wt_str words_of(const struct model_error *w)
+{
+    struct wt_str detail = wt_str_z(w->detail), path = wt_str_z(w->path);
+    size_t skip = path.len && wt_str_starts(detail, path) ? path.len + 2 : 0;
+    return wt_str_sub(detail, skip < detail.len ? skip : 0, detail.len);
+}
+
+/* "FILE: line 12: " is cut into "FILE" and "line 12". */
+static void place_of(const struct model_error *w, struct wt_str *out_file, struct wt_str *out_line)
+{
+    struct wt_str where = wt_str(w->text, strlen(w->text) - strlen(w->detail));
+    size_t at = wt_str_ends(where, WT_STR(": ")) ? where.len - 2 : 0;
+    *out_file = wt_str_sub(where, 0, at);
+    *out_line = wt_str("", 0);
+    for (size_t i = at; i-- > 0;)
+        if (wt_str_starts(wt_str_sub(where, i, at), WT_STR(": line "))) {
+            *out_file = wt_str_sub(where, 0, i);
+            *out_line = wt_str_sub(where, i + 2, at);
+            return;
+        }
+}
+
+static bool is_alike(const struct model_error *a, const struct model_error *b)
+{
+    struct wt_str file_a, file_b, line;
+    place_of(a, &file_a, &line);
+    place_of(b, &file_b, &line);
+    return *a->path && *b->path && wt_str_eq(file_a, file_b) && wt_str_eq(words_of(a), words_of(b));
+}
+
+static void print_warning(const struct model_errors *e, unsigned at)
+{
+    const struct model_error *w = &e->warnings[at];
+    struct wt_str file, line;
+    unsigned n = 0;
+    for (unsigned i = 0; i < e->n_warnings; i++) {
+        if (!is_alike(w, &e->warnings[i]))
+            continue;
+        if (i < at)
+            return; /* it is in that one's line */
+        n++;
+    }
+    if (n < 2) {
+        fprintf(stderr, "warning: %s\n", w->text);
+        return;
+    }
+    place_of(w, &file, &line);
+    fprintf(stderr, "warning: %.*s%s%.*s:", WT_ARG(file), file.len ? ": " : "",
+            WT_ARG(words_of(w)));
+    const char *before = " ";
+    for (unsigned i = at; i < e->n_warnings; i++) {
+        if (!is_alike(w, &e->warnings[i]))
+            continue;
+        place_of(&e->warnings[i], &file, &line);
+        fprintf(stderr, "%s%s", before, e->warnings[i].path);
+        if (line.len)
+            fprintf(stderr, " (%.*s)", WT_ARG(line));
+        before = ", ";
+    }
+    fputc('\n', stderr);
+}
+
 void cli_docs_complain(const struct cli_docs *d)
 {
     for (unsigned i = 0; i < d->errors.n_errors; i++)
@@ -150,7 +230,7 @@ void cli_docs_complain(const struct cli_docs *d)
     if (d->errors.n_more)
         fprintf(stderr, "and %u more\n", d->errors.n_more);
     for (unsigned i = 0; i < d->errors.n_warnings; i++)
-        fprintf(stderr, "warning: %s\n", d->errors.warnings[i].text);
+        print_warning(&d->errors, i);
 }
 
 int cli_docs_each(const struct cli_docs *d, int (*visit)(void *ctx, const struct model_doc *doc),

@@ -6,7 +6,7 @@
 #include "model/check.h"
 #include "model/yaml.h"
 
-enum { CLI_FILES_MAX = 1024 };
+enum { CLI_FILES_MAX = 50000 };
 
 struct cli_docs {
     struct model_docs *files;
@@ -16,11 +16,13 @@ struct cli_docs {
 
 /* Reads each file, and each *.yaml, *.yml, *.json of each directory (sorted by name; "-" is
  * standard input), and checks all documents, alone and against each other. WT_EINVAL when something
- * is wrong: the sentences are in `errors`, or in `err` when a file could not be read or parsed. */
+ * is wrong, or there is no object at all: the sentences are in `errors`, or in `err` when a file
+ * could not be read or parsed. */
 int cli_docs_read(const struct cli_texts *paths, struct cli_docs *out, struct wt_err *err);
 void cli_docs_done(struct cli_docs *d);
 
-/* Prints errors and warnings to standard error, one a line. */
+/* Prints errors and warnings to standard error, one a line; fields that are warned of in the same
+ * words share one. */
 void cli_docs_complain(const struct cli_docs *d);
 
 /* for (each document) visit(ctx, doc); stops at a negative result and returns it. */

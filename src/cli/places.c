@@ -62,10 +62,18 @@ int cli_places_lock(const struct cli_places *p, struct wt_err *err)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return wt_fail(err, wt_code_from_errno(errno), "%s: %s", path, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    char pid[16] = "";
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        int n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+        if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
+            wt_log(WT_LOG_WARN, "%s: %s", path, strerror(errno)); /* the lock is what counts */
         return 0;
+    }
+    ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
     close(fd);
-    return wt_fail(err, WT_EEXIST, "another `watari up` runs with %s", p->run);
+    pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
+    return wt_fail(err, WT_EEXIST, "another `watari up`%s%s%s runs with %s", *pid ? " (pid " : "",
+                   pid, *pid ? ")" : "", p->run);
 }
 
 /* ---- owners ---- */

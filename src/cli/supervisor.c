@@ -110,27 +110,43 @@ static bool find_orphan(const struct cli_child *c, struct io_process_id *out)
     return found;
 }
 
+/* What has ended and was not waited for by whom it was left to is no more to be had. */
+static bool take(struct cli_child *c, struct io_process_id id)
+{
+    struct io_process_end end;
+    if (io_process_adopt(id, &c->process, NULL) < 0)
+        return false;
+    if (io_process_wait(&c->process, io_now_ms(), &end) < 0)
+        return true;
+    io_process_done(&c->process);
+    c->process = (struct io_process){0};
+    return false;
+}
+
 static void adopt(struct cli_child *c, struct wt_str notes)
 {
     struct io_process_id id;
-    bool noted = find_note(notes, c->name, &id) && io_process_adopt(id, &c->process, NULL) == 0;
-    if (!noted && (!find_orphan(c, &id) || io_process_adopt(id, &c->process, NULL) < 0))
+    bool noted = find_note(notes, c->name, &id) && take(c, id);
+    if (!noted && (!find_orphan(c, &id) || !take(c, id)))
         return;
     wt_log(WT_LOG_INFO, "%s (pid %d) runs already: adopted", c->name, (int)id.pid);
 }
 
 /* ---- keeping one child ---- */
 
-static int spawn(struct cli_supervisor *s, struct cli_child *c, int null, int extra,
+static int spawn(struct cli_supervisor *s, struct cli_child *c, int null, const int *extra,
                  struct wt_err *err)
 {
-    const struct io_process_fd fds[] = {{null, 0}, {1, 1}, {2, 2}, {extra, CLI_CHILD_FD}};
+    struct io_process_fd fds[3 + CLI_CHILD_FDS] = {{null, 0}, {1, 1}, {2, 2}};
+    unsigned n = 0;
+    for (; n < CLI_CHILD_FDS && c->open_fds[n]; n++)
+        fds[3 + n] = (struct io_process_fd){extra[n], CLI_CHILD_FD + (int)n};
     struct io_process_spec spec = {
         .path = s->program,
         .argv = c->argv,
         .env = c->env,
         .fds = fds,
-        .n_fds = extra < 0 ? 3 : 4,
+        .n_fds = 3 + n,
         .set_ids = c->user != NULL,
         .new_session = true, /* Ctrl-C reaches the supervisor alone, which ends them in order */
     };
@@ -144,9 +160,12 @@ static int spawn(struct cli_supervisor *s, struct cli_child *c, int null, int ex
 
 static int start(struct cli_supervisor *s, struct cli_child *c, struct wt_err *err)
 {
-    int extra = c->open_fd ? c->open_fd(c->ctx, err) : -1;
+    int extra[CLI_CHILD_FDS], r = 0;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int r = c->open_fd && extra < 0 ? extra : 0;
+    for (unsigned i = 0; r == 0 && i < CLI_CHILD_FDS && c->open_fds[i]; i++) {
+        extra[i] = c->open_fds[i](c->ctx, err);
+        r = extra[i] < 0 ? extra[i] : 0;
+    }
     if (r == 0 && null < 0)
         r = wt_fail(err, wt_code_from_errno(errno), "/dev/null: %s", strerror(errno));
     if (r == 0)
@@ -229,7 +248,16 @@ static void keeper(void *arg)
     keep_running(k.supervisor, k.child);
 }
 
-static int start_all(struct cli_supervisor *s, struct wt_err *err)
+void cli_supervisor_adopt(struct cli_supervisor *s)
+{
+    struct wt_buf notes = wt_buf_make(4096);
+    if (io_file_read(io_sys_here(), s->notes, 4096, &notes, NULL) == 0)
+        for (unsigned i = 0; i < s->n_children; i++)
+            adopt(&s->children[i], wt_buf_str(&notes));
+    wt_buf_done(&notes);
+}
+
+int cli_supervisor_start(struct cli_supervisor *s, struct wt_err *err)
 {
     for (unsigned i = 0; i < s->n_children; i++) {
         struct cli_child *c = &s->children[i];
@@ -248,16 +276,6 @@ static int start_all(struct cli_supervisor *s, struct wt_err *err)
     }
     write_notes(s);
     return 0;
-}
-
-int cli_supervisor_start(struct cli_supervisor *s, struct wt_err *err)
-{
-    struct wt_buf notes = wt_buf_make(4096);
-    if (io_file_read(io_sys_here(), s->notes, 4096, &notes, NULL) == 0)
-        for (unsigned i = 0; i < s->n_children; i++)
-            adopt(&s->children[i], wt_buf_str(&notes));
-    wt_buf_done(&notes);
-    return start_all(s, err);
 }
 
 void cli_supervisor_hangup(struct cli_supervisor *s)

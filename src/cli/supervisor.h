@@ -15,7 +15,8 @@
 
 enum {
     CLI_CHILD_ARGS = 2 * CLI_TEXTS_MAX + 32,
-    CLI_CHILD_FD = 3, /* what a child is given beyond its output */
+    CLI_CHILD_FD = 3, /* the first of those that a child is given beyond its output */
+    CLI_CHILD_FDS = 2,
     CLI_CHILD_CAPS = 1 << CAP_DAC_READ_SEARCH,
 };
 
@@ -24,9 +25,9 @@ struct cli_child {
     const char *argv[CLI_CHILD_ARGS];
     const char *env[2];          /* put over ours; NULL-terminated */
     const struct cli_user *user; /* NULL: as we */
-    /* Opens what the child shall get as CLI_CHILD_FD (it stays ours); asked before each start.
-     * NULL: nothing. */
-    int (*open_fd)(void *ctx, struct wt_err *err);
+    /* Open what the child shall get as CLI_CHILD_FD and the next (they stay ours); asked before
+     * each start. NULL: no more. */
+    int (*open_fds[CLI_CHILD_FDS])(void *ctx, struct wt_err *err);
     void *ctx;
     struct io_process process;
     struct io_fiber *fiber;
@@ -43,7 +44,10 @@ struct cli_supervisor {
     bool hopeless; /* a child calls its own command line wrong: SIGTERM was sent to ourselves */
 };
 
-/* Adopts or starts all children, each kept by a fiber of its own. */
+/* Takes over what runs already: process.id.pid is set then. */
+void cli_supervisor_adopt(struct cli_supervisor *s);
+
+/* Starts all others; each child is kept by a fiber of its own. */
 int cli_supervisor_start(struct cli_supervisor *s, struct wt_err *err) WT_NODISCARD;
 
 /* Sends SIGHUP to all: logs are opened anew, files read again. */

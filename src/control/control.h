@@ -16,6 +16,10 @@ struct control_options {
     int socket_fd, listen_fd; /* listening descriptors from a supervisor, or -1: opened here */
 };
 
+/* A listening descriptor for the API on "127.0.0.1:7070"; WT_EINVAL when it is no such text or
+ * another machine could come there. On a loop. */
+int control_listen(const char *text, struct wt_err *err) WT_NODISCARD;
+
 /* Runs until SIGTERM or SIGINT, which it blocks for the calling thread (SIGHUP reads the files
  * again). 0 after an orderly end. */
 int control_run(const struct control_options *options, struct wt_err *err);

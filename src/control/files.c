@@ -26,6 +26,7 @@ struct control_files {
     size_t n_paths;
     bool read_once;
     uint64_t hash;      /* of the last reading */
+    uint64_t told;      /* the mistake of the last reading, as a hash; 0: none */
     int64_t removal_ms; /* when its removals may be carried out; 0: there are none */
     struct control_files_stats stats;
 };
@@ -277,8 +278,14 @@ static int read_all(struct control_files *f, struct reading *r, struct wt_err *e
     return code;
 }
 
+/* Once per mistake, however often the files are read before it is mended. */
 static void tell(struct control_files *f, const struct wt_err *err, int64_t wall_ms)
 {
+    static const struct wt_hash_key key = {0x66696c6573, 0x6d697374616b65};
+    uint64_t mistake = wt_hash_str(key, wt_str_z(err->msg)) | 1;
+    if (mistake == f->told)
+        return;
+    f->told = mistake;
     json_t *about = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "Files",
                               "metadata", "name", "files", "namespace", "default");
     if (about)
@@ -308,11 +315,12 @@ int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int
         code = 0;
     }
     if (code < 0) {
-        /* Told once per mistake: the message makes the event's name, and its count rises. */
         f->stats.rejected++;
         f->read_once = false;
         f->removal_ms = 0;
         tell(f, err, wall_ms);
+    } else {
+        f->told = 0;
     }
     if (f->removal_ms)
         *out_again_ms = f->removal_ms > now_ms ? f->removal_ms - now_ms : 1;

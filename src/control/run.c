@@ -40,6 +40,7 @@ struct control {
     struct io_fiber *fibers[2];
     int64_t started_ms, started_wall_ms;
     bool read_files_again;
+    char files_wrong[sizeof(((struct wt_err *)0)->msg)]; /* said already; "": they are right */
     int result;
     struct wt_err *err;
 };
@@ -146,8 +147,11 @@ static void apply_files(struct control *c, bool force, int64_t *again_ms)
 {
     struct wt_err err = {0};
     int r = control_files_apply(c->files, force, io_now_ms(), io_wall_ms(), again_ms, &err);
-    if (r < 0)
-        wt_log(WT_LOG_ERROR, "files: nothing was changed: %s", err.msg);
+    if (r < 0 && strcmp(c->files_wrong, err.msg) != 0)
+        wt_log(WT_LOG_ERROR, "the files are refused: what was in force before stays");
+    else if (r >= 0 && *c->files_wrong)
+        wt_log(WT_LOG_INFO, "the files are right again, and in force");
+    snprintf(c->files_wrong, sizeof(c->files_wrong), "%s", r < 0 ? err.msg : "");
     if (r == WT_EIO || r == WT_ENOMEM)
         *again_ms = TRY_AGAIN_MS;
 }
@@ -209,7 +213,7 @@ static bool is_loopback(const union io_addr *a)
     return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
 }
 
-static int listen_tcp(const char *text, struct wt_err *err)
+int control_listen(const char *text, struct wt_err *err)
 {
     union io_addr addr;
     uint64_t port;
@@ -297,7 +301,7 @@ static int open_servers(struct control *c, struct wt_err *err)
     int r = serve(c, 0, o->socket_fd >= 0 ? o->socket_fd : listen_unix(o->run_dir, err), err);
     if (r < 0 || (!o->listen && o->listen_fd < 0))
         return r;
-    int fd = o->listen_fd >= 0 ? o->listen_fd : listen_tcp(o->listen, err);
+    int fd = o->listen_fd >= 0 ? o->listen_fd : control_listen(o->listen, err);
     if (fd < 0)
         return fd;
     union io_addr addr = {0};

@@ -3,7 +3,9 @@
 import os
 import re
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -311,7 +313,7 @@ def test_second_is_refused(up):
     u = up()
     r = subprocess.run(u.command(), env=u.environment(), capture_output=True, text=True, timeout=30)
     assert r.returncode == 1
-    assert "another `watari up` runs with" in r.stderr
+    assert f"another `watari up` (pid {u.process.pid}) runs with" in r.stderr
     assert u.is_up()
 
 
@@ -346,6 +348,205 @@ def test_sighup_reopens_the_rotated_log(up):
         return "/after-rotation" in u.log_path.read_text()
 
     wait_for(logged, 5, "an entry in the new access log")
+
+
+# ---- the first start ----
+
+
+class First:
+    """`watari up` where nothing was before; it may refuse to start."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.state = directory / "state"
+        self.errors_path = directory / "stderr"
+        self.process = None
+
+    def command(self, *words):
+        return [rig.binary(), "up", "--state-dir", str(self.state), "--access-log", "off", "--workers", "1",
+                "--drain-seconds", "0", *words]  # fmt: skip
+
+    def refused(self, *words):
+        """(exit code, what it said); nothing of it runs any more."""
+        r = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=30,
+                           env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))  # fmt: skip
+        assert "Sanitizer" not in r.stderr and "runtime error" not in r.stderr, r.stderr
+        assert not (self.state / "children").exists() or not (self.state / "children").read_text(), r.stderr
+        return r.returncode, r.stderr
+
+    def start(self, *words):
+        with open(self.errors_path, "ab") as errors:
+            self.process = subprocess.Popen(self.command(*words, "--listen", f"{HOST}:0", "--admin", f"{HOST}:0"),
+                                            stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                                            env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))  # fmt: skip
+
+    def says(self, text, seconds=20):
+        def said():
+            assert self.process.poll() is None, self.errors_path.read_text()
+            return text in self.errors_path.read_text()
+
+        wait_for(said, seconds, repr(text))
+        return self.errors_path.read_text()
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(30) == 0, self.errors_path.read_text()
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.stop()
+
+
+@pytest.fixture
+def first(tmp_path):
+    f = First(tmp_path)
+    yield f
+    f.close()
+
+
+def serves(site):
+    try:
+        return rig.ask(site.port).status == 200
+    except (OSError, rig.Ended, rig.WasReset):
+        return False
+
+
+def free():
+    return ("--listen", f"{HOST}:0", "--admin", f"{HOST}:0")
+
+
+@pytest.mark.parametrize("text, parts", [
+    (None, ["site.yaml: No such file"]),
+    ("", ["site.yaml: no objects"]),
+    ("kind: [\n", ["site.yaml: line 2"]),
+    ("kind: Shop\n", ["site.yaml: line 1: kind", "unknown"]),
+    ("kind: Backend\napiVersion: watari.dev/v1alpha1\nmetadata: {name: b}\nspec:\n  endpoint: []\n",
+     ["site.yaml: line 5: spec.endpoint: unknown field; did you mean \"endpoints\"?"]),
+])  # fmt: skip
+def test_first_start_with_wrong_files_starts_nothing(first, text, parts):
+    path = first.directory / "site.yaml"
+    if text is not None:
+        path.write_text(text)
+    code, said = first.refused("-f", str(path), *free())
+    assert code == 2 and "nothing was started" in said, said
+    assert all(p in said for p in parts), said
+    assert not first.state.exists()
+
+
+def test_first_start_follows_no_standard_input(first):
+    code, said = first.refused("-f", "-", *free())
+    assert code == 2 and "standard input" in said
+
+
+def test_first_start_without_files_says_what_to_do(first, world):
+    first.start()
+    said = first.says("nothing to serve yet")
+    assert "watari up -f FILE" in said and f"watari apply -f FILE --state-dir {first.state}" in said
+
+
+def test_wrong_files_later_leave_what_was_there(first, world):
+    site = one_site(world.origin())
+    path = first.directory / "site.yaml"
+    path.write_text(site.text())
+    first.start("-f", str(path))
+    first.says(f"listening on http://{HOST}:{site.port}")
+    assert rig.ask(site.port).status == 200
+    first.stop()
+    path.write_text(site.text().replace("gatewayClassName", "gatewayClasName"))
+    first.errors_path.write_text("")
+    first.start("-f", str(path))
+    said = first.says("the files are refused: what was in force before stays")
+    assert 'did you mean "gatewayClassName"' in said
+    wait_for(lambda: serves(site), 10, "it to serve what it served before")
+    # However often it looks again: one mistake is told once.
+    for _ in range(3):
+        first.process.send_signal(signal.SIGHUP)
+    path.write_text(site.text())
+    said = first.says("the files are right again")
+    assert said.count("did you mean") == 1
+
+
+# ---- addresses that somebody else has ----
+
+
+@pytest.fixture
+def taken():
+    """A port, and this process has it."""
+    with socket.socket() as s:
+        s.bind((HOST, 0))
+        s.listen()
+        yield s.getsockname()[1]
+
+
+@pytest.mark.parametrize("option, what", [("--listen", "the API"), ("--admin", "metrics and admin")])
+def test_taken_port_is_told_at_the_start(first, taken, option, what):
+    options = dict(zip(free()[::2], free()[1::2])) | {option: f"{HOST}:{taken}"}
+    code, said = first.refused(*(w for pair in options.items() for w in pair))
+    assert code == 1 and len(said.splitlines()) == 2, said  # with the one that there are no files
+    last = said.splitlines()[-1]
+    assert f"{what}" in last and f"listen on {HOST}:{taken}: Address already in use" in last, said
+    assert f"(pid {os.getpid()})" in last and f"{option} ADDR:PORT" in last
+
+
+def test_taken_port_ends_nothing_that_runs(up):
+    """The API's port is lost while no supervisor runs: the next one says so, and the proxy serves on."""
+    u = up()
+    before = u.pids()
+    u.kill_supervisor()
+    os.kill(before["control"], signal.SIGKILL)
+    wait_for(lambda: not alive(before["control"]), 5, "control to end")
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((HOST, u.api_port))
+        s.listen()
+        r = subprocess.run(u.command(), env=u.environment(), capture_output=True, text=True, timeout=30)
+        assert r.returncode == 1 and f"(pid {os.getpid()})" in r.stderr, r.stderr
+        assert alive(before["proxy"]) and rig.ask(u.port).status == 200
+    u.start()
+    assert u.pids()["proxy"] == before["proxy"]
+
+
+def test_api_port_is_kept_while_control_is_restarted(up):
+    u = up()
+    wait_for(lambda: api_is_ready(u), 10, "the API")
+    control = u.pids()["control"]
+    os.kill(control, signal.SIGSTOP)
+    waiting = rig.Client(u.api_port, timeout=10)
+    waiting.send(f"GET /readyz HTTP/1.1\r\nHost: {HOST}:{u.api_port}\r\n\r\n".encode())
+    u.kill("control")
+    assert waiting.response().status in (200, 503)
+    waiting.close()
+
+
+def test_taken_listener_is_named_and_served_once_it_is_free(first, world):
+    site = one_site(world.origin())
+    path = first.directory / "site.yaml"
+    path.write_text(site.text())
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(site.port)], stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()
+        first.start("-f", str(path))
+        said = first.says("is not served: listen on")
+        line = next(l for l in said.splitlines() if "is not served" in l)
+        assert re.search(r"Gateway default/\w+, listener \w+ is not served", line), line
+        assert f"{HOST}:{site.port}: Address already in use" in line and f"(pid {holder.pid})" in line
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    first.says(f"listening on http://{HOST}:{site.port}")
+    wait_for(lambda: serves(site), 10, "it to serve")
+
+
+HOLD = """
+import socket, sys, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.listen()
+print("ready", flush=True)
+time.sleep(60)
+"""
 
 
 # ---- users and the sandbox ----
