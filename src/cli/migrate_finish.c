@@ -146,7 +146,8 @@ static int finish(struct finish *f, bool apply, int64_t wait_ms, struct wt_err *
     char summary[96];
     double weight = cli_number_at(f->migration, "status.weight");
     cli_migration_summary(f->migration, summary);
-    if (weight < 100 && apply)
+    /* Not even printed: what is printed is piped into files, and users would jump. */
+    if (weight < 100)
         return wt_fail(err, WT_ECONFLICT,
                        "not all users are on the new side yet (%s): `watari migrate promote --full "
                        "%s` moves them",
@@ -176,11 +177,7 @@ static int finish(struct finish *f, bool apply, int64_t wait_ms, struct wt_err *
     for (unsigned i = 0; i < f->n; i++)
         print_route(f->routes[i], i == 0);
     fflush(stdout);
-    if (weight < 100)
-        fprintf(stderr, "Not yet: not all users are on the new side (%s).\n", summary);
-    else
-        fprintf(
-            stderr,
+    fprintf(stderr,
             "`watari migrate finish --apply %s` writes this; or put it into the files you apply.\n",
             f->name);
     return 0;

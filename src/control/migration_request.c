@@ -25,8 +25,20 @@ static void new_attempt(struct control_work *w)
                        n->weight);
 }
 
+/* Only a new attempt leads on from a verdict: who promotes may not have seen it. */
+static const char *judged(const struct control_work *w)
+{
+    if (!control_work_judged(w))
+        return NULL;
+    return w->next->weight > 0 ? "it was stopped by a verdict; `migrate resume` goes on with a new "
+                                 "attempt, `migrate undo` takes users back"
+                               : "its users were taken back; `migrate resume` begins a new attempt";
+}
+
 static const char *verb_pause(struct control_work *w)
 {
+    if (control_work_judged(w) && w->next->weight <= 0)
+        return "its users were taken back: there is nothing to hold";
     w->next->held = true;
     return NULL;
 }
@@ -50,10 +62,9 @@ static const char *verb_promote(struct control_work *w)
     struct control_migration_state *n = w->next;
     if (n->has_request_step && n->request_step != n->step)
         return "it has moved to another step meanwhile: look again";
-    if (control_work_judged(w)) {
-        new_attempt(w);
-        return NULL;
-    }
+    const char *why_not = judged(w);
+    if (why_not)
+        return why_not;
     const struct model_migration_spec *spec = w->want->spec;
     if (n->step >= (int64_t)spec->n_steps)
         return "there is no further step";
@@ -74,11 +85,11 @@ static const char *verb_promote_full(struct control_work *w)
     int64_t last = control_work_step_at(w, 100, false);
     if (last < 0 || n->weight >= w->want->spec->steps[last].set_weight)
         return "there is no further weight";
-    const char *why_not = control_work_not_ready(w);
+    const char *why_not = judged(w);
+    if (!why_not)
+        why_not = control_work_not_ready(w);
     if (why_not)
         return why_not;
-    if (control_work_judged(w))
-        new_attempt(w);
     n->held = false;
     control_work_enter(w, last);
     control_work_say(w, MODEL_PHASE_PROGRESSING, "promoted to the last weight");

@@ -399,8 +399,16 @@ def test_migrate_answers(cli):
     assert "set-weight refused: waits for a proxy" in cli.fails(1, "migrate", "set-weight", "25", "shop")
     assert "set-weight refused" in cli.fails(1, "migrate", "set-weight", "shop", "25%")
     assert "undo refused" in cli.fails(1, "migrate", "undo", "shop")
-    assert "not all users are on the new side" in cli.fails(1, "migrate", "finish", "shop", "--apply")
-    assert "name: new" in cli.ok("migrate", "finish", "shop")
+    for more in ([], ["--apply"]):
+        early = cli("migrate", "finish", "shop", *more)
+        assert early.returncode == 1 and early.stdout == "" and "not all users are on the new side" in early.stderr, early
+        assert "promote --full shop" in early.stderr
+    assert "abort: done" in cli.ok("migrate", "abort", "shop")
+    for more in ([], ["--full"]):
+        assert "`migrate resume` begins a new attempt" in cli.fails(1, "migrate", "promote", "shop", *more)
+    assert "nothing to hold" in cli.fails(1, "migrate", "pause", "shop")
+    assert "resume: done" in cli.ok("migrate", "resume", "shop")
+    rig.wait_for(lambda: "Paused" in cli.ok("get", "mig"), what="the migration to pause")
     assert "not found" in cli.fails(1, "migrate", "pause", "nope")
     assert "asked" in cli.ok("migrate", "pause", "shop", "--wait", "0")
     assert "request" not in cli.json("mig", "shop")["spec"]
