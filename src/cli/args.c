@@ -152,10 +152,27 @@ int cli_args_parse(int argc, char **argv, const struct cli_option *options, unsi
     return 0;
 }
 
-void cli_args_help(const struct cli_option *options, unsigned n_options)
+static bool is_hidden(const struct cli_usage *usage, const char *name)
 {
+    for (unsigned i = 0; usage->hidden[i]; i++)
+        if (strcmp(usage->hidden[i], name) == 0)
+            return true;
+    return false;
+}
+
+void cli_args_help(const struct cli_usage *usage, const struct cli_option *options,
+                   unsigned n_options)
+{
+    printf("usage: watari %s\n", usage->line);
+    if (usage->about)
+        printf("\n%s\n", usage->about);
+    for (unsigned i = 0; usage->examples[i]; i++)
+        printf("%s  watari %s\n", i ? "" : "\nExamples:\n", usage->examples[i]);
+    puts("\nOptions:");
     for (unsigned i = 0; i < n_options; i++) {
         const struct cli_option *o = &options[i];
+        if (is_hidden(usage, o->name))
+            continue;
         char left[64];
         snprintf(left, sizeof left, "%c%c%s--%s %s", o->letter ? '-' : ' ',
                  o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
@@ -190,11 +207,7 @@ bool cli_args_begin(const struct cli_usage *usage, int argc, char **argv,
     struct wt_err err;
     int r = cli_args_parse(argc, argv, options, n_options, operands, &err);
     if (wants_help(options, n_options)) {
-        printf("usage: watari %s\n", usage->line);
-        if (usage->about)
-            printf("\n%s\n", usage->about);
-        puts("");
-        cli_args_help(options, n_options);
+        cli_args_help(usage, options, n_options);
         *out_code = CLI_OK;
         return false;
     }

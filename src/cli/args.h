@@ -38,14 +38,19 @@ struct cli_option {
 int cli_args_parse(int argc, char **argv, const struct cli_option *options, unsigned n_options,
                    struct cli_texts *operands, struct wt_err *err);
 
-/* "  -f, --filename FILE   what" lines. */
-void cli_args_help(const struct cli_option *options, unsigned n_options);
-
 struct cli_usage {
     const char *command; /* "get" */
     const char *line;    /* "get KIND [NAME…]" */
     const char *about;   /* a sentence or more below it; NULL: none */
+    /* Command lines without the "watari " in front; NULL after the last. */
+    const char *examples[6];
+    /* Options of the table that are not of this command; NULL after the last. */
+    const char *hidden[6];
 };
+
+/* What --help says. */
+void cli_args_help(const struct cli_usage *usage, const struct cli_option *options,
+                   unsigned n_options);
 
 /* The first lines of most commands: parses, and itself answers --help (the flag option named so
  * must be in the table) and wrong usage. True to go on; else *out_code is the exit code. */

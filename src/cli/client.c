@@ -123,6 +123,7 @@ int cli_client_init(struct cli_client *c, const struct cli_target *t, struct wt_
         return r;
     if (t->server) {
         snprintf(c->where, sizeof c->where, "%s", t->server);
+        c->by_url = true;
         return set_url(c, wt_str_z(t->server), err);
     }
     cli_run_dir(t->state_dir, dir, sizeof dir);
@@ -191,11 +192,14 @@ static struct rpc_call call_of(const struct cli_client *c, const char *method, c
 
 static int unreachable(const struct cli_client *c, int r, struct wt_err *err)
 {
+    if (r == WT_EDENIED)
+        return wt_fail(err, r,
+                       "%s: not allowed; it is for root and the user that `watari up` runs as",
+                       c->where);
     if (r == WT_EREFUSED || r == WT_ENOENT)
         return wt_fail(
-            err, WT_EREFUSED,
-            "nothing answers at %s; is `watari up` running, and is it the same --state-dir?",
-            c->where);
+            err, WT_EREFUSED, "nothing answers at %s; is `watari up` running, and is %s?", c->where,
+            c->by_url ? "that the address of its API (its --listen)" : "it the same --state-dir");
     return r;
 }
 

@@ -33,6 +33,7 @@ struct cli_client {
     union io_addr addr;
     char host[128];
     char where[160]; /* for messages: what was called */
+    bool by_url;     /* --server named it, not --state-dir */
     struct wt_buf token;
     const char *namespace; /* NULL: all */
 };

@@ -24,7 +24,11 @@ struct apply {
 static const struct cli_usage usage = {
     "apply", "apply -f FILE|DIR",
     "Creates or updates the objects of the files. All are checked before the first is written:\n"
-    "one that is wrong changes nothing."};
+    "one that is wrong changes nothing.",
+    .examples = {"apply -f site.yaml", "apply -f sites/ -f more.yaml",
+                 "apply -f site.yaml --dry-run    # asks the server, changes nothing",
+                 "get migration shop -o yaml | watari apply -f -"},
+    .hidden = {"all-namespaces"}};
 
 /* "created", "configured", "unchanged" */
 static int write_one(const struct apply *a, const json_t *wanted, const char *namespace,
@@ -151,6 +155,8 @@ static int check(const struct apply *a, struct wt_err *err)
     if (!known)
         return wt_fail(err, WT_EINVAL, "--dry-run is server, client or none, not \"%s\"",
                        a->dry_run);
+    if (a->target.all_namespaces)
+        return wt_fail(err, WT_EINVAL, "an object goes to one namespace: leave -A out, or use -n");
     if (!a->files.n)
         return wt_fail(err, WT_EINVAL, "name a file or a directory with -f (- is standard input)");
     return 0;

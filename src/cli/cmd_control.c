@@ -10,7 +10,9 @@
 static const struct cli_usage usage = {"control", "control [-f FILE|DIR] [--listen ADDR:PORT]",
                                        "The control plane alone: API, state, controllers. `watari "
                                        "up` starts it together with a proxy.\n"
-                                       "SIGTERM ends it, SIGHUP reads the files again."};
+                                       "SIGTERM ends it, SIGHUP reads the files again.",
+                                       .examples = {"control -f site.yaml --state-dir /srv/watari",
+                                                    "control --listen 127.0.0.1:7070"}};
 
 /* Its directories must be there before; control makes no others then. */
 static int confine(const struct control_options *o, struct wt_err *err)

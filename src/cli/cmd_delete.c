@@ -17,9 +17,13 @@ struct delete
     int code;
 };
 
-static const struct cli_usage usage = {"delete", "delete KIND NAME… | KIND/NAME | -f FILE|DIR",
-                                       "Deletes objects. A Migration whose share differs from what "
-                                       "its routes say waits until they agree."};
+static const struct cli_usage usage = {
+    "delete", "delete KIND NAME… | KIND/NAME | -f FILE|DIR",
+    "Deletes objects. A Migration whose share differs from what "
+    "its routes say waits until they agree.",
+    .examples = {"delete migration shop", "delete backends old older", "delete -f site.yaml",
+                 "delete backend/old --ignore-not-found"},
+    .hidden = {"all-namespaces"}};
 
 static void report(const struct delete *d, const struct model_kind *kind, const char *name,
                    const json_t *last)

@@ -20,7 +20,9 @@ struct describe {
 
 static const struct cli_usage usage = {
     "describe", "describe KIND NAME… | KIND/NAME",
-    "An object for people: fields, state, and the last events about it."};
+    "An object for people: fields, state, and the last events about it.",
+    .examples = {"describe migration shop", "describe backend/new -n shops"},
+    .hidden = {"all-namespaces"}};
 
 static void line(struct wt_buf *out, const char *name, const char *value)
 {

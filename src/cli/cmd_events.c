@@ -17,8 +17,9 @@ struct events {
     struct wt_buf out;
 };
 
-static const struct cli_usage usage = {"events", "events [--for KIND/NAME] [-w]",
-                                       "What happened, oldest first."};
+static const struct cli_usage usage = {
+    "events", "events [--for KIND/NAME] [-w]", "What happened, oldest first.",
+    .examples = {"events", "events --for migration/shop -w", "events -A"}};
 
 static int print(struct events *e, struct wt_err *err)
 {

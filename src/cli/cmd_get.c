@@ -21,7 +21,9 @@ struct get {
 
 static const struct cli_usage usage = {
     "get", "get KIND [NAME…] | KIND/NAME",
-    "Shows objects. KIND is a kind, its plural or its short name: migration, migrations, mig."};
+    "Shows objects. KIND is a kind, its plural or its short name: migration, migrations, mig.",
+    .examples = {"get migrations", "get mig shop -o yaml", "get backends -A -o wide",
+                 "get backends -l side=new", "get migration shop -w"}};
 
 static bool is_table(const struct get *g)
 {

@@ -21,6 +21,7 @@ struct verb {
     const char *word;    /* on the command line */
     const char *request; /* status.request.verb; NULL: has a life of its own */
     int (*run)(struct migrate *m);
+    struct cli_usage usage;
 };
 
 static int run_status(struct migrate *m)
@@ -33,10 +34,67 @@ static int run_finish(struct migrate *m)
     return cli_migrate_finish(&m->client, m->name, m->apply, m->ask.wait_ms);
 }
 
+#define HIDDEN(...) .hidden = {__VA_ARGS__}
+
 static const struct verb verbs[] = {
-    {"status", NULL, run_status}, {"pause", "pause", NULL},          {"resume", "resume", NULL},
-    {"promote", "promote", NULL}, {"set-weight", "setWeight", NULL}, {"abort", "abort", NULL},
-    {"undo", "undo", NULL},       {"finish", NULL, run_finish},
+    {"status",
+     NULL,
+     run_status,
+     {"migrate status", "migrate status NAME [-w]",
+      "Where it stands: the steps, the share asked and seen, what the guard has counted, who waits "
+      "for what.\n"
+      "With -w it redraws in place until the migration is completed.",
+      .examples = {"migrate status shop", "migrate status shop -w"},
+      HIDDEN("full", "apply", "wait", "all-namespaces")}},
+    {"pause",
+     "pause",
+     NULL,
+     {"migrate pause", "migrate pause NAME",
+      "Holds it where it is: the share stays, no step begins. `resume` goes on.",
+      .examples = {"migrate pause shop"}, HIDDEN("watch", "full", "apply", "all-namespaces")}},
+    {"resume",
+     "resume",
+     NULL,
+     {"migrate resume", "migrate resume NAME",
+      "Goes on after `pause`, `set-weight` or `undo`; after a rollback it begins a new attempt.",
+      .examples = {"migrate resume shop"}, HIDDEN("watch", "full", "apply", "all-namespaces")}},
+    {"promote",
+     "promote",
+     NULL,
+     {"migrate promote", "migrate promote NAME [--full]",
+      "On to the next step, without waiting for the pause's end or the guard's leave.\n"
+      "With --full on to the last weight. After a rollback it is refused: `resume` begins a new "
+      "attempt.",
+      .examples = {"migrate promote shop", "migrate promote shop --full"},
+      HIDDEN("watch", "apply", "all-namespaces")}},
+    {"set-weight",
+     "setWeight",
+     NULL,
+     {"migrate set-weight", "migrate set-weight N NAME",
+      "Puts N percent of the users on the new side (0 to 100, parts too), and holds there.",
+      .examples = {"migrate set-weight 25 shop", "migrate set-weight 0.5 shop"},
+      HIDDEN("watch", "full", "apply", "all-namespaces")}},
+    {"abort",
+     "abort",
+     NULL,
+     {"migrate abort", "migrate abort NAME",
+      "All users back to the old side, at once. `resume` begins a new attempt.",
+      .examples = {"migrate abort shop"}, HIDDEN("watch", "full", "apply", "all-namespaces")}},
+    {"undo",
+     "undo",
+     NULL,
+     {"migrate undo", "migrate undo NAME",
+      "Back to the weight of the step before, and holds there.", .examples = {"migrate undo shop"},
+      HIDDEN("watch", "full", "apply", "all-namespaces")}},
+    {"finish",
+     NULL,
+     run_finish,
+     {"migrate finish", "migrate finish NAME [--apply]",
+      "Once all users are on the new side: prints the routes as they should be from now on, so "
+      "that the\n"
+      "migration can end. With --apply it writes them.",
+      .examples = {"migrate finish shop > routes.yaml", "migrate finish shop --apply"},
+      HIDDEN("watch", "full", "all-namespaces")}},
 };
 enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]) };
 
@@ -51,7 +109,10 @@ static const struct cli_usage usage = {
     "  set-weight N NAME  N percent of users to the new side, and hold\n"
     "  abort NAME         all users back to the old side\n"
     "  undo NAME          back to the weight before, and hold\n"
-    "  finish NAME        print the routes as they should be now; --apply writes them"};
+    "  finish NAME        print the routes as they should be now; --apply writes them\n\n"
+    "`watari help migrate VERB` tells more of one.",
+    .examples = {"migrate status shop -w", "migrate promote shop", "migrate set-weight 25 shop",
+                 "migrate abort shop"}};
 
 static int find_verb(const char *word, const struct verb **out, struct wt_err *err)
 {
@@ -160,8 +221,23 @@ static int run(void *ctx)
     return code;
 }
 
+/* Of the verb, if there is one: the first word that is no option. */
+static const struct cli_usage *usage_of(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (argv[i][0] == '-')
+            continue;
+        for (unsigned k = 0; k < N_VERBS; k++)
+            if (strcmp(verbs[k].word, argv[i]) == 0)
+                return &verbs[k].usage;
+        break;
+    }
+    return &usage;
+}
+
 int cli_migrate(int argc, char **argv)
 {
+    const struct cli_usage *own = usage_of(argc, argv);
     struct migrate m = {.ask = {.wait_ms = WAIT_MS}};
     struct cli_texts operands = {0};
     struct wt_err err;
@@ -176,11 +252,11 @@ int cli_migrate(int argc, char **argv)
         CLI_CLIENT_OPTIONS(&m.target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
-                        &operands, &code))
+    if (!cli_args_begin(own, argc, argv, options, sizeof(options) / sizeof(options[0]), &operands,
+                        &code))
         return code;
     int r = take_operands(&m, &operands, &err);
     if (r == 0)
         r = check(&m, &err);
-    return r < 0 ? cli_args_wrong(&usage, &err) : cli_run(run, &m);
+    return r < 0 ? cli_args_wrong(own, &err) : cli_run(run, &m);
 }

@@ -23,12 +23,16 @@ struct plan {
     int worst;
 };
 
-static const struct cli_usage usage = {"plan", "plan -f FILE|DIR",
-                                       "What `apply` would change, and what the change would do. "
-                                       "Changes nothing; the server checks it too.\n"
-                                       "For a Migration: the slots and users that each step moves, "
-                                       "and the least fault that its guard\n"
-                                       "would find while the step stays."};
+static const struct cli_usage usage = {
+    "plan", "plan -f FILE|DIR",
+    "What `apply` would change, and what the change would do. "
+    "Changes nothing; the server checks it too.\n"
+    "For a Migration: the slots and users that each step moves, "
+    "and the least fault that its guard\n"
+    "would find while the step stays.",
+    .examples = {"plan -f site.yaml", "plan -f site.yaml --requests-per-second 200 --users 5000",
+                 "plan --offline -f site.yaml    # no server is asked"},
+    .hidden = {"all-namespaces"}};
 
 static void add_value(struct wt_buf *out, const json_t *value)
 {
@@ -191,6 +195,8 @@ int cli_plan(int argc, char **argv)
         r = wt_fail(&err, WT_EINVAL, "\"%s\": files are given with -f", operands.items[0]);
     else if (!p.files.n)
         r = wt_fail(&err, WT_EINVAL, "name a file or a directory with -f (- is standard input)");
+    else if (p.target.all_namespaces)
+        r = wt_fail(&err, WT_EINVAL, "an object goes to one namespace: leave -A out, or use -n");
     else if (base_percent >= 100)
         r = wt_fail(&err, WT_EINVAL, "--base-errors is a percentage below 100");
     if (r < 0)

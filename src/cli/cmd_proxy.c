@@ -38,6 +38,13 @@ static int fixed_snapshot(const struct cli_texts *files, struct model_snapshot *
     return r < 0 ? r : 0;
 }
 
+static const struct cli_usage usage = {
+    "proxy", "proxy [-f FILE|DIR]",
+    "The data plane alone: serves what control publishes, or files, without control. `watari up` "
+    "starts it.\n"
+    "SIGTERM drains and ends it, SIGHUP opens the access log anew.",
+    .examples = {"proxy -f site.yaml", "proxy --control /run/watari/api.sock"}};
+
 struct asked {
     struct cli_texts files;
     const char *state_dir, *admin, *log, *format, *control, *name, *supervisor;
@@ -71,8 +78,7 @@ static int parse(int argc, char **argv, struct asked *a, struct wt_err *err)
     enum { N = sizeof options / sizeof options[0] };
     int r = cli_args_parse(argc, argv, options, N, &operands, err);
     if (a->help) {
-        puts("usage: watari proxy [-f FILE|DIR]");
-        cli_args_help(options, N);
+        cli_args_help(&usage, options, N);
         return 0;
     }
     if (r < 0)

@@ -292,7 +292,9 @@ static const struct cli_usage usage = {
     "numbers 61070\n"
     "and 61071 where the system has no such users. SIGTERM ends all, SIGHUP opens the access log "
     "anew and reads\n"
-    "the files again. When it is killed the others go on; start it again and it takes them over."};
+    "the files again. When it is killed the others go on; start it again and it takes them over.",
+    .examples = {"up -f site.yaml", "up -f sites/ --state-dir /srv/watari",
+                 "up -f site.yaml --listen 127.0.0.1:0 --admin 127.0.0.1:0"}};
 
 int cli_up(int argc, char **argv)
 {

@@ -60,7 +60,7 @@ static int usage(FILE *to)
                 print_command(to, &commands[i]);
         fputc('\n', to);
     }
-    fprintf(to, "`watari COMMAND --help` shows its options.\n");
+    fprintf(to, "`watari help COMMAND` tells more of one: examples and options.\n");
     return to == stderr ? CLI_USAGE : CLI_OK;
 }
 
@@ -76,6 +76,25 @@ static int unknown(const char *name)
     return usage(stderr);
 }
 
+static int run(const char *name, int argc, char **argv)
+{
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        wt_log_setup(commands[i].name, WT_LOG_INFO);
+        return commands[i].run(argc, argv);
+    }
+    return unknown(name);
+}
+
+/* "help get", "help migrate promote": what `get --help` and `migrate promote --help` say. */
+static int help(int argc, char **argv)
+{
+    char option[] = "--help";
+    char *words[2] = {option, argc > 1 ? argv[1] : NULL};
+    return argc ? run(argv[0], argc > 1 ? 2 : 1, words) : usage(stdout);
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -83,14 +102,8 @@ int main(int argc, char **argv)
         return usage(stderr);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0)
-        return usage(stdout);
+        return help(argc - 2, argv + 2);
     if (strcmp(argv[1], "--version") == 0)
         return cli_version(0, NULL);
-    for (int i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0)
-            continue;
-        wt_log_setup(commands[i].name, WT_LOG_INFO);
-        return commands[i].run(argc - 2, argv + 2);
-    }
-    return unknown(argv[1]);
+    return run(argv[1], argc - 2, argv + 2);
 }

@@ -28,10 +28,13 @@ void control_send_json(struct rpc_reply *reply, unsigned status, json_t *doc)
 {
     char *text = doc ? json_dumps(doc, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(doc);
-    if (text)
-        rpc_reply_send(reply, status, WT_STR("application/json"), wt_str_z(text));
-    else
+    if (text) {
+        size_t n = strlen(text);
+        text[n] = '\n'; /* curl's users like it; the NUL is not sent */
+        rpc_reply_send(reply, status, WT_STR("application/json"), wt_str(text, n + 1));
+    } else {
         rpc_reply_send(reply, 500, WT_STR("text/plain"), WT_STR("out of memory\n"));
+    }
     free(text);
 }
 

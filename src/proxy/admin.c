@@ -62,7 +62,7 @@ static void metrics(const struct page *pg)
     };
     proxy_admin_set_gauges(p);
     if (proxy_metrics_render(p->shared.stats, &info, &out, &err) < 0)
-        say(pg, 503, err.msg);
+        say(pg, 503, strncat(err.msg, "\n", sizeof err.msg - strlen(err.msg) - 1));
     else
         (void)rpc_reply_send(pg->reply, 200, WT_STR(PROXY_METRICS_CONTENT_TYPE), wt_buf_str(&out));
 }

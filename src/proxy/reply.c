@@ -1,10 +1,14 @@
 /* Answers of our own: redirects, and what a client is told when there is no other answer. */
 #include "proxy/trip.h"
 
+#include <stdio.h>
+
 void proxy_reply(struct proxy_trip *t, unsigned status, uint32_t flags, const char *text)
 {
     struct http_head head;
-    struct wt_str body = wt_str_z(text);
+    char line[256]; /* ended as people's terminals like it */
+    int n = *text ? snprintf(line, sizeof line, "%s\n", text) : 0;
+    struct wt_str body = wt_str(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
     int64_t deadline = io_now_ms() + 5000;
     t->status = status;
     t->flags |= flags;

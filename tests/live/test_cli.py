@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import socket
 import subprocess
 import time
 
@@ -60,6 +61,20 @@ apiVersion: watari.dev/v1alpha1
 kind: Backend
 metadata: {name: %s}
 spec: {endpoints: [{address: 127.0.0.1, port: %d}]}
+"""
+SOON = """\
+apiVersion: watari.dev/v1alpha1
+kind: Migration
+metadata: {name: m}
+spec:
+  routeRefs: [{kind: HTTPRoute, name: shop}]
+  from: {name: a}
+  to: {name: b}
+  state: Shared
+  steps:
+  - setMirror: {percentage: 5}
+  - setWeight: 100
+  - setMirror: {percentage: 0}
 """
 ALL = SITE % {"port": 18080, "old": 18081, "new": 18082} + "---\n" + MIGRATION
 
@@ -183,6 +198,28 @@ def test_help_of_everything(alone):
         done = subprocess.run([alone.binary, name, "--help"], capture_output=True, text=True, timeout=20)
         assert done.returncode == 0 and done.stdout.startswith(f"usage: watari {name}"), done
         assert "--help" in done.stdout
+        assert "Examples:" in done.stdout and f"  watari {name} " in done.stdout.split("Examples:")[1], done.stdout
+        again = subprocess.run([alone.binary, "help", name], capture_output=True, text=True, timeout=20)
+        assert (again.returncode, again.stdout, again.stderr) == (0, done.stdout, "")
+
+
+VERBS = ["status", "pause", "resume", "promote", "set-weight", "abort", "undo", "finish"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb(alone, verb):
+    one = alone.ok("migrate", verb, "--help")
+    assert one.startswith(f"usage: watari migrate {verb} ")
+    assert f"\n  watari migrate {verb} " in one.split("Examples:")[1].split("Options:")[0]
+    assert [o for o in ("--full", "--apply", "--watch", "--all-namespaces") if o in one.split("Options:")[1]] == \
+        {"promote": ["--full"], "finish": ["--apply"], "status": ["--watch"]}.get(verb, [])
+    done = subprocess.run([alone.binary, "help", "migrate", verb], capture_output=True, text=True, timeout=20)
+    assert done.stdout == one
+
+
+def test_help_of_nothing(alone):
+    done = subprocess.run([alone.binary, "help", "gte"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2 and "did you mean \"get\"" in done.stderr and done.stdout == ""
 
 
 @pytest.mark.parametrize("words, part", [
@@ -213,6 +250,13 @@ def test_help_of_everything(alone):
     (["migrate", "set-weight", "nan", "shop"], "from 0 to 100"),
     (["migrate", "pause", "shop", "--full"], "belongs to promote"),
     (["migrate", "pause", "shop", "--wait", "soon"], "--wait takes a duration"),
+    (["migrate", "pause"], "(see `watari migrate pause --help`)"),
+    (["explain"], "name one kind"),
+    (["explain", "migratoin"], "did you mean \"Migration\""),
+    (["explain", "migration.spec.stepz"], "did you mean \"steps\""),
+    (["validate"], "name a file"),
+    (["apply", "-A", "-f", "x"], "leave -A out"),
+    (["plan", "-A", "-f", "x"], "leave -A out"),
 ])
 def test_wrong_usage_is_one_sentence(alone, words, part):
     done = subprocess.run([alone.binary, *words], capture_output=True, text=True, timeout=20)
@@ -224,7 +268,36 @@ def test_wrong_usage_is_one_sentence(alone, words, part):
                                    ["migrate", "status", "shop"], ["migrate", "pause", "shop"], ["get", "be", "-w"]])
 def test_no_server(alone, words):
     sentence = alone.fails(1, *words)
-    assert "nothing answers at" in sentence and "`watari up`" in sentence
+    assert "nothing answers at" in sentence and "`watari up`" in sentence and "--state-dir" in sentence
+
+
+def test_no_server_at_an_address(alone):
+    port = rig.free_port()
+    done = subprocess.run([alone.binary, "get", "be", "--server", f"http://127.0.0.1:{port}"], capture_output=True, text=True,
+                          timeout=20)  # fmt: skip
+    assert done.returncode == 1 and "--state-dir" not in done.stderr and "--listen" in done.stderr, done
+
+
+def test_warnings_of_one_kind_share_a_line(alone):
+    site = rig.ROOT / "tests" / "data" / "site.yaml"
+    done = subprocess.run([alone.binary, "validate", str(site)], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and "valid" in done.stdout
+    warnings = done.stderr.splitlines()
+    assert len(warnings) == len({w.split(": ")[2] for w in warnings}), warnings
+    two = BACKEND % ("a", 80) + "---\n" + SOON
+    done = validate(alone, two)
+    assert done.stderr.count("not in force in this release") == 1
+    assert re.search(r"f.yaml: accepted, not in force in this release: \S+ \(line \d+\), \S+ \(line \d+\)$", done.stderr, re.M)
+
+
+def test_no_objects_are_an_error(alone):
+    for text in ("", "# nothing\n", "---\n---\n"):
+        done = validate(alone, text)
+        assert done.returncode == 2 and "f.yaml: no objects in it" in done.stderr, done
+
+
+def validate(alone, text):
+    return subprocess.run([alone.binary, "validate", alone.file(text)], capture_output=True, text=True, timeout=20)
 
 
 def test_no_server_for_files(alone):
@@ -277,6 +350,17 @@ def test_apply_wrong_input_changes_nothing(cli):
     sentence = cli.fails(2, "apply", "-f", cli.file(good + "---\n" + moved))
     assert "nothing was changed" in sentence
     assert cli("get", "be", "good").returncode == 1
+
+
+def test_what_curl_shows_ends_its_line(cli):
+    for path in ("/apis", "/apis/watari.dev/v1alpha1/backends", "/nothing"):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(cli.state / "api.sock"))
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            answer = http.client.HTTPResponse(s)
+            answer.begin()
+            body = answer.read()
+        assert body.endswith(b"}\n") and json.loads(body), body
 
 
 def test_namespaces(cli):

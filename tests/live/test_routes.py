@@ -242,7 +242,8 @@ def test_timeouts(town):
 def test_no_route(world):
     proxy = world.proxy(Site().backend("one", world.origin()).simple_route("one"))
     client = world.client(proxy)
-    assert client.ask("/", "other.test").status == 404
+    nothing = client.ask("/", "other.test")
+    assert (nothing.status, nothing.body) == (404, b"no route for this host and path\n")
     assert client.ask("/", "one.test").status == 200, "and the connection goes on"
     assert proxy.wait_log(1, authority="other.test")[0]["response_flags"] == "NR"
     assert proxy.metric("envoy_http_no_route") == 1
