@@ -4,11 +4,13 @@
 #include "base/str.h"
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <math.h>
-
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct cli_option *by_name(const struct cli_option *options, unsigned n,
                                         struct wt_str name)
@@ -115,8 +117,8 @@ static int parse_option(int argc, char **argv, int *at, const struct cli_option 
         o = by_letter(options, n, word[1]);
         if (!o)
             return unknown(options, n, wt_str(word + 1, 1), err);
-        if (word[2])
-            value = word + 2;
+        if (word[2]) /* -ofile, and as kubectl takes it, -o=file */
+            value = word + 2 + (word[2] == '=' && word[3] != '\0');
         if (value && o->kind == CLI_FLAG && by_letter(options, n, word[2]))
             return wt_fail(err, WT_EINVAL, "write \"-%c -%s\" instead of \"%s\"", o->letter,
                            word + 2, word);
@@ -185,6 +187,18 @@ int cli_fail(const char *command, const struct wt_err *err)
 {
     fprintf(stderr, "watari %s: %s\n", command, err->msg);
     return err->code == WT_EINVAL ? CLI_USAGE : CLI_FAILED;
+}
+
+void cli_flush_stdout(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return;
+    if (errno == EPIPE) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    fprintf(stderr, "watari: standard output cannot be written: %s\n", strerror(errno));
+    _exit(CLI_FAILED);
 }
 
 int cli_args_wrong(const struct cli_usage *usage, const struct wt_err *err)

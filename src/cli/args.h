@@ -58,6 +58,11 @@ bool cli_args_begin(const struct cli_usage *usage, int argc, char **argv,
                     const struct cli_option *options, unsigned n_options,
                     struct cli_texts *operands, int *out_code);
 
+/* Standard output, written out. Where nobody reads it any more (`| head`) the program ends as
+ * others do, by SIGPIPE; where it cannot be written, with a sentence: half an answer is no answer.
+ */
+void cli_flush_stdout(void);
+
 /* "watari NAME: sentence (see `watari NAME --help`)" to standard error; CLI_USAGE. */
 int cli_args_wrong(const struct cli_usage *usage, const struct wt_err *err);
 

@@ -19,7 +19,7 @@ struct describe {
 };
 
 static const struct cli_usage usage = {
-    "describe", "describe KIND NAME… | KIND/NAME",
+    "describe", "describe KIND [NAME…] | KIND/NAME",
     "An object for people: fields, state, and the last events about it.",
     .examples = {"describe migration shop", "describe backend/new -n shops"},
     .hidden = {"all-namespaces"}};
@@ -137,11 +137,32 @@ static int one(struct describe *d, const char *name, struct wt_err *err)
     return r;
 }
 
+static int all(struct describe *d, struct wt_err *err)
+{
+    json_t *list = NULL, *doc;
+    size_t i;
+    int r = cli_list(&d->client, d->ref.kind, NULL, &list, err);
+    if (r == 0 && json_array_size(cli_at(list, "items")) == 0)
+        fprintf(stderr, "No %s in namespace %s.\n", d->ref.kind->plural, d->client.namespace);
+    json_array_foreach(cli_at(list, "items"), i, doc)
+    {
+        if (i)
+            puts("\n");
+        r = one(d, model_name(doc), err);
+        if (r < 0)
+            break;
+    }
+    json_decref(list);
+    return r;
+}
+
 static int run(void *ctx)
 {
     struct describe *d = ctx;
     struct wt_err err;
     int r = cli_client_init(&d->client, &d->target, &err);
+    if (r == 0 && !d->ref.names.n)
+        r = all(d, &err);
     for (unsigned i = 0; r == 0 && i < d->ref.names.n; i++) {
         if (i)
             puts("\n");
@@ -166,8 +187,6 @@ int cli_describe(int argc, char **argv)
                         &operands, &code))
         return code;
     int r = cli_ref_parse(&operands, &d.ref, &err);
-    if (r == 0 && !d.ref.names.n)
-        r = wt_fail(&err, WT_EINVAL, "name one: `watari get %s` lists them", d.ref.kind->plural);
     if (r == 0 && d.target.all_namespaces)
         r = wt_fail(&err, WT_EINVAL,
                     "a name is looked for in one namespace: leave -A out, or use -n");

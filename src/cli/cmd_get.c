@@ -8,7 +8,8 @@
 
 struct get {
     struct cli_target target;
-    struct cli_ref ref;
+    struct cli_refs refs;
+    struct cli_ref ref; /* the one that is shown */
     const char *output, *labels;
     bool watch;
     /* in flight */
@@ -16,14 +17,15 @@ struct get {
     struct cli_columns columns;
     struct cli_table table;
     struct wt_buf out;
-    bool any; /* a document was printed: the next YAML one needs a "---" */
+    bool any;  /* a document was printed: the next YAML one needs a "---" */
+    int worst; /* of names that were not found */
 };
 
 static const struct cli_usage usage = {
-    "get", "get KIND [NAME…] | KIND/NAME",
+    "get", "get KIND[,KIND…] [NAME…] | KIND/NAME… | all",
     "Shows objects. KIND is a kind, its plural or its short name: migration, migrations, mig.",
     .examples = {"get migrations", "get mig shop -o yaml", "get backends -A -o wide",
-                 "get backends -l side=new", "get migration shop -w"}};
+                 "get backends -l side=new", "get all"}};
 
 static bool is_table(const struct get *g)
 {
@@ -61,45 +63,59 @@ static int print(struct get *g, struct wt_err *err)
     return 0;
 }
 
-static int read_named(struct get *g, json_t **out, struct wt_err *err)
+/* What is not there is said, the others are shown. */
+static int read_named(struct get *g, json_t *items, struct wt_err *err)
 {
-    json_t *items = json_array(), *doc;
     for (unsigned i = 0; i < g->ref.names.n; i++) {
+        json_t *doc = NULL;
         int r = cli_fetch(&g->client, g->ref.kind, g->client.namespace, g->ref.names.items[i], &doc,
                           err);
-        if (r < 0) {
-            json_decref(items);
+        if (r == WT_ENOENT)
+            g->worst = cli_fail("get", err);
+        else if (r < 0)
             return r;
-        }
-        json_array_append_new(items, doc);
+        else
+            json_array_append_new(items, doc);
     }
-    *out = json_pack("{s:o}", "items", items);
     return 0;
+}
+
+static int read_listed(struct get *g, json_t *items, struct wt_err *err)
+{
+    json_t *list = NULL;
+    int r = cli_list(&g->client, g->ref.kind, g->labels, &list, err);
+    if (r == 0)
+        json_array_extend(items, cli_at(list, "items"));
+    json_decref(list);
+    return r;
 }
 
 static void print_empty(const struct get *g)
 {
+    const char *what = g->refs.n == 1 ? g->ref.kind->plural : "objects";
     if (g->client.namespace && g->ref.kind->namespaced)
-        fprintf(stderr, "No %s in namespace %s.\n", g->ref.kind->plural, g->client.namespace);
+        fprintf(stderr, "No %s in namespace %s.\n", what, g->client.namespace);
     else
-        fprintf(stderr, "No %s.\n", g->ref.kind->plural);
+        fprintf(stderr, "No %s.\n", what);
 }
 
-/* What there is now. As kubectl does, several objects in YAML or JSON are one List. */
-static int show(struct get *g, const json_t *list, struct wt_err *err)
+static void begin_kind(struct get *g)
 {
-    json_t *items = cli_at(list, "items"), *doc;
-    size_t i, n = json_array_size(items);
-    if (!is_table(g) && !is_name(g) && !(g->ref.names.n == 1 && n == 1) && !g->watch) {
-        json_t *whole =
-            json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", items);
-        int r = cli_write_doc(whole, g->output, &g->out);
-        json_decref(whole);
-        return r < 0 ? wt_fail(err, r, "the list is too large to print") : print(g, err);
-    }
-    if (is_table(g) && n == 0 && !g->watch) {
-        print_empty(g);
-        return 0;
+    g->columns =
+        (struct cli_columns){.kind = g->ref.kind,
+                             .wide = g->output && strcmp(g->output, "wide") == 0,
+                             .with_namespace = !g->client.namespace && g->ref.kind->namespaced,
+                             .with_kind = g->refs.n > 1};
+}
+
+static int show_rows(struct get *g, const json_t *items, struct wt_err *err)
+{
+    json_t *doc;
+    size_t i;
+    if (is_table(g) && g->any) {
+        puts("");
+        cli_table_done(&g->table); /* the widths are each table's own */
+        cli_table_init(&g->table);
     }
     if (is_table(g))
         cli_columns_header(&g->columns, &g->table);
@@ -109,6 +125,51 @@ static int show(struct get *g, const json_t *list, struct wt_err *err)
     }
     return print(g, err);
 }
+
+/* As kubectl does, several objects in YAML or JSON are one List. */
+static int show_list(struct get *g, json_t *items, struct wt_err *err)
+{
+    json_t *whole =
+        json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", items);
+    int r = cli_write_doc(whole, g->output, &g->out);
+    json_decref(whole);
+    return r < 0 ? wt_fail(err, r, "the list is too large to print") : print(g, err);
+}
+
+/* ---- what there is now ---- */
+
+static bool is_one(const struct get *g)
+{
+    return g->refs.n == 1 && g->refs.items[0].names.n == 1;
+}
+
+static int get_now(struct get *g, struct wt_err *err)
+{
+    json_t *all = json_array();
+    int r = 0;
+    for (unsigned k = 0; r == 0 && k < g->refs.n; k++) {
+        json_t *items = json_array();
+        g->ref = g->refs.items[k];
+        begin_kind(g);
+        r = g->ref.names.n ? read_named(g, items, err) : read_listed(g, items, err);
+        if (r == 0 && json_array_size(items) && (is_table(g) || is_name(g)))
+            r = show_rows(g, items, err);
+        json_array_extend(all, items);
+        json_decref(items);
+    }
+    if (r == 0 && !is_table(g) && !is_name(g)) {
+        if (!is_one(g))
+            r = show_list(g, all, err);
+        else if (json_array_size(all))
+            r = show_rows(g, all, err);
+    } else if (r == 0 && is_table(g) && !g->any && !g->worst) {
+        print_empty(g);
+    }
+    json_decref(all);
+    return r;
+}
+
+/* ---- and what comes ---- */
 
 static int on_event(void *ctx, const char *type, json_t *object)
 {
@@ -129,24 +190,21 @@ static int watch(struct get *g, const char *since, struct wt_err *err)
     return cli_follow(&g->client, &what, on_event, g, err);
 }
 
-static int get(struct get *g, struct wt_err *err)
+static int get_and_watch(struct get *g, struct wt_err *err)
 {
     json_t *list = NULL;
-    int r;
-    if (g->ref.names.n && !g->watch)
-        r = read_named(g, &list, err);
-    else if (g->ref.names.n)
-        r = cli_fetch(&g->client, g->ref.kind, g->client.namespace, g->ref.names.items[0], &list,
-                      err);
-    else
-        r = cli_list(&g->client, g->ref.kind, g->labels, &list, err);
+    g->ref = g->refs.items[0];
+    begin_kind(g);
+    int r = g->ref.names.n ? cli_fetch(&g->client, g->ref.kind, g->client.namespace,
+                                       g->ref.names.items[0], &list, err)
+                           : cli_list(&g->client, g->ref.kind, g->labels, &list, err);
     if (r < 0)
         return r;
-    if (g->watch && g->ref.names.n)
+    if (g->ref.names.n)
         list = json_pack("{s:{s:s}, s:[o]}", "metadata", "resourceVersion",
                          cli_text_at(list, "metadata.resourceVersion"), "items", list);
-    r = show(g, list, err);
-    if (r == 0 && g->watch)
+    r = show_rows(g, cli_at(list, "items"), err);
+    if (r == 0)
         r = watch(g, cli_text_at(list, "metadata.resourceVersion"), err);
     json_decref(list);
     return r;
@@ -157,14 +215,10 @@ static int run(void *ctx)
     struct get *g = ctx;
     struct wt_err err;
     int r = cli_client_init(&g->client, &g->target, &err);
-    g->columns =
-        (struct cli_columns){.kind = g->ref.kind,
-                             .wide = g->output && strcmp(g->output, "wide") == 0,
-                             .with_namespace = !g->client.namespace && g->ref.kind->namespaced};
     if (r == 0)
-        r = get(g, &err);
+        r = g->watch ? get_and_watch(g, &err) : get_now(g, &err);
     cli_client_done(&g->client);
-    return r < 0 ? cli_fail("get", &err) : CLI_OK;
+    return r < 0 ? cli_fail("get", &err) : g->worst;
 }
 
 static int check(struct get *g, struct wt_err *err)
@@ -175,12 +229,15 @@ static int check(struct get *g, struct wt_err *err)
         known = strcmp(g->output, outputs[i]) == 0;
     if (!known)
         return wt_fail(err, WT_EINVAL, "-o is wide, yaml, json or name, not \"%s\"", g->output);
-    if (g->ref.names.n && g->target.all_namespaces)
+    unsigned n_names = 0;
+    for (unsigned i = 0; i < g->refs.n; i++)
+        n_names += g->refs.items[i].names.n;
+    if (n_names && g->target.all_namespaces)
         return wt_fail(err, WT_EINVAL,
                        "a name is looked for in one namespace: leave -A out, or use -n");
-    if (g->ref.names.n && g->labels)
+    if (n_names && g->labels)
         return wt_fail(err, WT_EINVAL, "give names or -l, not both");
-    if (g->watch && g->ref.names.n > 1)
+    if (g->watch && (g->refs.n > 1 || n_names > 1))
         return wt_fail(err, WT_EINVAL, "-w watches one name or all of a kind");
     return 0;
 }
@@ -202,7 +259,7 @@ int cli_get(int argc, char **argv)
     if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]),
                         &operands, &code))
         return code;
-    int r = cli_ref_parse(&operands, &g.ref, &err);
+    int r = cli_refs_parse(&operands, &g.refs, &err);
     if (r == 0)
         r = check(&g, &err);
     if (r < 0)

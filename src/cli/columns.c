@@ -283,10 +283,20 @@ void cli_columns_header(const struct cli_columns *c, struct cli_table *t)
     cli_table_end_row(t);
 }
 
+static const char *kind_lower(const struct model_kind *kind, char out[64])
+{
+    size_t i = 0;
+    for (; kind->name[i] && i < 63; i++)
+        out[i] = (char)wt_lower((unsigned char)kind->name[i]);
+    out[i] = '\0';
+    return out;
+}
+
 void cli_columns_row(const struct cli_columns *c, const json_t *doc, int64_t wall_ms,
                      struct cli_table *t)
 {
     wt_autobuf struct wt_buf text = wt_buf_make(65536);
+    char lower[64];
     if (c->with_namespace)
         cli_table_cell(t, model_namespace(doc));
     for (const struct column *col = columns_of(c->kind); col->title; col++) {
@@ -294,6 +304,8 @@ void cli_columns_row(const struct cli_columns *c, const json_t *doc, int64_t wal
             continue;
         const struct cell cell = {doc, wall_ms, col->path, &text};
         text.len = 0;
+        if (c->with_kind && col == columns_of(c->kind))
+            wt_buf_printf(&text, "%s/", kind_lower(c->kind, lower));
         if (col->write)
             col->write(&cell);
         else

@@ -8,6 +8,7 @@
 struct cli_columns {
     const struct model_kind *kind;
     bool wide, with_namespace;
+    bool with_kind; /* names as "backend/old" */
 };
 
 void cli_columns_header(const struct cli_columns *c, struct cli_table *t);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "cli/args.h"
 #include "cli/table.h"
 
 #include <signal.h>
@@ -95,9 +96,8 @@ static int help(int argc, char **argv)
     return argc ? run(argv[0], argc > 1 ? 2 : 1, words) : usage(stdout);
 }
 
-int main(int argc, char **argv)
+static int begin(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN);
     if (argc < 2)
         return usage(stderr);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
@@ -106,4 +106,12 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0)
         return cli_version(0, NULL);
     return run(argv[1], argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    int code = begin(argc, argv);
+    cli_flush_stdout();
+    return code;
 }

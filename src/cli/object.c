@@ -31,27 +31,87 @@ static int parse_kind(struct wt_str text, const struct model_kind **out, struct 
     return wt_fail(err, WT_EINVAL, "there is no kind \"%.*s\"; there are %s", WT_ARG(text), all);
 }
 
-int cli_ref_parse(const struct cli_texts *operands, struct cli_ref *out, struct wt_err *err)
+/* The entry of a kind; NULL when there are too many. */
+static struct cli_ref *ref_of(struct cli_refs *refs, const struct model_kind *kind)
 {
-    *out = (struct cli_ref){0};
-    if (operands->n == 0)
-        return wt_fail(err, WT_EINVAL, "name a kind, for example migration");
-    struct wt_str rest = wt_str_z(operands->items[0]);
-    struct wt_str kind = wt_str_next(&rest, '/');
-    int r = parse_kind(kind, &out->kind, err);
+    for (unsigned i = 0; i < refs->n; i++)
+        if (refs->items[i].kind == kind)
+            return &refs->items[i];
+    if (refs->n == CLI_KINDS_MAX)
+        return NULL;
+    refs->items[refs->n].kind = kind;
+    return &refs->items[refs->n++];
+}
+
+static int add_kind(struct cli_refs *refs, struct wt_str text, const char *name, struct wt_err *err)
+{
+    const struct model_kind *kind;
+    int r = parse_kind(text, &kind, err);
     if (r < 0)
         return r;
-    if (rest.ptr) {
-        if (!rest.len || rest.len >= sizeof(out->first))
-            return wt_fail(err, WT_EINVAL, "\"%s\": write KIND/NAME", operands->items[0]);
-        memcpy(out->first, rest.ptr, rest.len + 1);
-        out->names.items[out->names.n++] = out->first;
-        if (operands->n > 1)
-            return wt_fail(err, WT_EINVAL, "write KIND/NAME or KIND NAME, not both");
-    }
-    for (unsigned i = 1; i < operands->n; i++)
-        out->names.items[out->names.n++] = operands->items[i];
+    struct cli_ref *ref = ref_of(refs, kind);
+    if (!ref)
+        return wt_fail(err, WT_EINVAL, "more than %d kinds", CLI_KINDS_MAX);
+    if (name)
+        ref->names.items[ref->names.n++] = name;
     return 0;
+}
+
+/* Everything that a site is made of; events would drown it. */
+static void add_all(struct cli_refs *refs)
+{
+    for (unsigned i = 0; i < model_kinds_len; i++)
+        if (model_kinds[i].namespaced && &model_kinds[i] != model_kind_event)
+            ref_of(refs, &model_kinds[i]);
+}
+
+static int parse_pairs(const struct cli_texts *operands, struct cli_refs *out, struct wt_err *err)
+{
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < operands->n; i++) {
+        struct wt_str name = wt_str_z(operands->items[i]);
+        struct wt_str kind = wt_str_next(&name, '/');
+        if (!name.ptr)
+            return wt_fail(err, WT_EINVAL, "write KIND/NAME or KIND NAME, not both");
+        if (!name.len || !kind.len)
+            return wt_fail(err, WT_EINVAL, "\"%s\": write KIND/NAME", operands->items[i]);
+        r = add_kind(out, kind, name.ptr, err);
+    }
+    return r;
+}
+
+int cli_refs_parse(const struct cli_texts *operands, struct cli_refs *out, struct wt_err *err)
+{
+    *out = (struct cli_refs){0};
+    if (operands->n == 0)
+        return wt_fail(err, WT_EINVAL, "name a kind, for example migration");
+    if (strchr(operands->items[0], '/'))
+        return parse_pairs(operands, out, err);
+    struct wt_str kinds = wt_str_z(operands->items[0]);
+    if (wt_str_eq(kinds, WT_STR("all")) && operands->n > 1)
+        return wt_fail(err, WT_EINVAL, "all takes no names");
+    if (wt_str_eq(kinds, WT_STR("all"))) {
+        add_all(out);
+        return 0;
+    }
+    int r = 0;
+    while (r == 0 && kinds.ptr)
+        r = add_kind(out, wt_str_next(&kinds, ','), NULL, err);
+    for (unsigned k = 0; r == 0 && k < out->n; k++)
+        for (unsigned i = 1; i < operands->n; i++)
+            out->items[k].names.items[out->items[k].names.n++] = operands->items[i];
+    return r;
+}
+
+int cli_ref_parse(const struct cli_texts *operands, struct cli_ref *out, struct wt_err *err)
+{
+    struct cli_refs refs;
+    int r = cli_refs_parse(operands, &refs, err);
+    if (r == 0 && refs.n > 1)
+        r = wt_fail(err, WT_EINVAL, "name one kind at a time here");
+    if (r == 0)
+        *out = refs.items[0];
+    return r;
 }
 
 char *cli_label(const struct model_kind *kind, const char *name, char *out, size_t size)
@@ -251,7 +311,7 @@ void cli_flush(struct wt_buf *b)
 {
     if (b->len)
         fwrite(b->ptr, 1, b->len, stdout);
-    fflush(stdout);
+    cli_flush_stdout();
     b->len = 0;
 }
 

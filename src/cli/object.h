@@ -4,14 +4,22 @@
 
 #include "cli/client.h"
 
+enum { CLI_KINDS_MAX = 16 };
+
 /* What "KIND", "KIND/NAME" or "KIND NAME NAME…" means. */
 struct cli_ref {
     const struct model_kind *kind;
     struct cli_texts names; /* n = 0: all */
-    char first[256];        /* of KIND/NAME; names point here */
+};
+
+/* "KIND,KIND NAME…", "KIND/NAME KIND/NAME…" or "all": one entry a kind. */
+struct cli_refs {
+    struct cli_ref items[CLI_KINDS_MAX];
+    unsigned n;
 };
 
 int cli_ref_parse(const struct cli_texts *operands, struct cli_ref *out, struct wt_err *err);
+int cli_refs_parse(const struct cli_texts *operands, struct cli_refs *out, struct wt_err *err);
 
 /* "migration.watari.dev/shop" and "migration.watari.dev", as kubectl writes them. */
 char *cli_label(const struct model_kind *kind, const char *name, char *out, size_t size);

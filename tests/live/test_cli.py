@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import subprocess
 import time
@@ -237,7 +238,10 @@ def test_help_of_nothing(alone):
     (["apply", "-f", "x", "--dry-run=perhaps"], "--dry-run is"),
     (["delete", "be"], "name what to delete"),
     (["delete"], "name a kind"),
-    (["describe", "be"], "watari get backends"),
+    (["describe", "be,hr", "x"], "one kind at a time"),
+    (["get", "be,zzzzzzzz"], "there are HTTPRoute"),
+    (["get", "all", "x"], "all takes no names"),
+    (["get", "be,hr", "-w"], "-w watches one"),
     (["events", "mig/shop"], "--for mig/shop"),
     (["events", "--for", "mig"], "KIND/NAME"),
     (["plan"], "with -f"),
@@ -393,6 +397,49 @@ def test_get_forms(cli):
     assert "labelSelector" in cli.fails(2, "get", "be", "-l", "!side")
     assert "no name of an object" in cli.fails(2, "get", "be", "../old")
     assert "\033" not in cli.ok("get", "be")
+
+
+def test_get_several(cli):
+    cli.ok("apply", "-f", cli.file(ALL))
+    found = cli("get", "be", "nope", "old")
+    assert found.returncode == 1 and "backend.watari.dev/nope not found" in found.stderr, found
+    assert [r.split()[0] for r in found.stdout.splitlines()] == ["NAME", "old"]
+    assert cli("get", "be", "nope").stdout == ""
+
+    def names(text):
+        return [[r.split()[0] for r in table.splitlines()[1:]] for table in text.split("\n\n")]
+
+    assert names(cli.ok("get", "be,hr")) == [["backend/new", "backend/old"], ["httproute/shop"]]
+    assert names(cli.ok("get", "all")) == \
+        [["httproute/shop"], ["gateway/web"], ["backend/new", "backend/old"], ["migration/shop"]]
+    assert cli.ok("get", "mig/shop", "be/old", "be/new", "-o", "name").split() == \
+        ["migration.watari.dev/shop", "backend.watari.dev/old", "backend.watari.dev/new"]
+    whole = json.loads(cli.ok("get", "mig/shop", "be/old", "-o=json"))
+    assert whole["kind"] == "List" and [i["kind"] for i in whole["items"]] == ["Migration", "Backend"]
+    assert "No objects in namespace empty" in cli("get", "all", "-n", "empty").stderr
+    assert re.findall(r"^Name: +(\w+)$", cli.ok("describe", "be"), re.M) == ["new", "old"]
+    assert cli.ok("delete", "be/old", "be/new").count("deleted") == 2
+
+
+def test_output_that_nobody_takes(cli):
+    cli.ok("apply", "-f", cli.file(ALL))
+    for words in (["get", "be"], ["get", "mig", "-o", "yaml"], ["apply", "-f", cli.file(ALL)], ["explain", "mig"]):
+        argv = cli.argv(*words) if words[0] != "explain" else [cli.binary, *words]
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20, env=cli.env)
+        assert done.returncode == 1 and "standard output cannot be written" in done.stderr, done
+    w = subprocess.Popen(cli.argv("get", "be", "-w"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.env)
+    w.stdout.readline()
+    w.stdout.close()  # | head -1
+    try:
+        ports = iter(range(20000, 30000))
+        rig.wait_for(lambda: cli.ok("apply", "-f", cli.file(BACKEND % ("a", next(ports)))) and w.poll() is not None, 20,
+                     "it to end")  # fmt: skip
+        assert w.returncode == -signal.SIGPIPE and w.stderr.read() == b""
+    finally:
+        w.kill()
+        w.wait(10)
+        w.stderr.close()
 
 
 def test_get_watches(cli):

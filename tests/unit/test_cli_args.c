@@ -69,6 +69,11 @@ static void test_args_good(void **state)
     assert_int_equal(o.count, 4);
     assert_true(o.number == 2.5);
     assert_int_equal(o.duration_ms, 90000);
+    assert_int_equal(parse("-o=wide -f=a", &o, &operands, &err), 0);
+    assert_string_equal(o.text, "wide");
+    assert_string_equal(o.texts.items[0], "a");
+    assert_int_equal(parse("-o=", &o, &operands, &err), 0);
+    assert_string_equal(o.text, "=");
     assert_int_equal(parse("--wait=7", &o, &operands, &err), 0);
     assert_int_equal(o.duration_ms, 7000);
 }
