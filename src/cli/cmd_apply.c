@@ -1,3 +1,4 @@
+#include "cli/beside.h"
 #include "cli/cli.h"
 #include "cli/docs.h"
 #include "cli/object.h"
@@ -107,6 +108,7 @@ static int run(void *ctx)
         cli_client_done(&a->client);
         return cli_fail("apply", &err);
     }
+    cli_complain_beside(&a->client, &a->docs);
     a->trial = true;
     a->quiet = !only_trial;
     cli_docs_each(&a->docs, visit, a);
@@ -133,7 +135,11 @@ static int read_and_run(struct apply *a)
     struct wt_err err;
     int code;
     int r = cli_docs_read(&a->files, &a->docs, &err);
-    cli_docs_complain(&a->docs);
+    bool offline = r < 0 || (a->dry_run && strcmp(a->dry_run, "client") == 0);
+    if (offline)
+        cli_docs_complain(&a->docs);
+    else
+        cli_docs_complain_alone(&a->docs);
     if (r < 0 && !a->docs.errors.n_errors)
         fprintf(stderr, "watari apply: %s\n", err.msg);
     if (r < 0)

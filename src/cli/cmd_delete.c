@@ -137,7 +137,8 @@ int cli_delete(int argc, char **argv)
     if (d.dry_run && strcmp(d.dry_run, "none") == 0)
         d.dry_run = NULL;
     int r = d.files.n ? cli_docs_read(&d.files, &d.docs, &err) : 0;
-    cli_docs_complain(&d.docs);
+    if (r < 0) /* warnings are about what is going */
+        cli_docs_complain(&d.docs);
     if (r < 0 && !d.docs.errors.n_errors)
         fprintf(stderr, "watari delete: %s\n", err.msg);
     code = r < 0 ? CLI_USAGE : cli_run(run, &d);

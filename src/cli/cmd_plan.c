@@ -1,3 +1,4 @@
+#include "cli/beside.h"
 #include "cli/cli.h"
 #include "cli/docs.h"
 #include "cli/effects.h"
@@ -154,6 +155,8 @@ static int run(void *ctx)
         cli_client_done(&p->client);
         return cli_fail("plan", &err);
     }
+    if (!p->offline)
+        cli_complain_beside(&p->client, &p->docs);
     r = cli_docs_each(&p->docs, visit, p);
     if (r == WT_EREFUSED)
         fprintf(stderr,
@@ -203,7 +206,10 @@ int cli_plan(int argc, char **argv)
         return cli_args_wrong(&usage, &err);
     p.load.base_errors = base_percent / 100;
     r = cli_docs_read(&p.files, &p.docs, &err);
-    cli_docs_complain(&p.docs);
+    if (r < 0 || p.offline)
+        cli_docs_complain(&p.docs);
+    else
+        cli_docs_complain_alone(&p.docs);
     if (r < 0 && !p.docs.errors.n_errors)
         fprintf(stderr, "watari plan: %s\n", err.msg);
     code = r < 0 ? CLI_USAGE : cli_run(run, &p);

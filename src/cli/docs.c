@@ -117,6 +117,7 @@ static int check_all(struct cli_docs *d, struct wt_err *err)
 {
     size_t n = 0;
     cli_docs_each(d, check_one, d);
+    d->n_alone = d->errors.n_warnings;
     if (d->errors.n_errors)
         return wt_fail(err, WT_EINVAL, "%s", d->errors.errors[0].text);
     for (unsigned i = 0; i < d->n_files; i++)
@@ -191,12 +192,12 @@ static bool is_alike(const struct model_error *a, const struct model_error *b)
     return *a->path && *b->path && wt_str_eq(file_a, file_b) && wt_str_eq(words_of(a), words_of(b));
 }
 
-static void print_warning(const struct model_errors *e, unsigned at)
+static void print_warning(const struct model_errors *e, unsigned from, unsigned at, unsigned to)
 {
     const struct model_error *w = &e->warnings[at];
     struct wt_str file, line;
     unsigned n = 0;
-    for (unsigned i = 0; i < e->n_warnings; i++) {
+    for (unsigned i = from; i < to; i++) {
         if (!is_alike(w, &e->warnings[i]))
             continue;
         if (i < at)
@@ -208,10 +209,9 @@ static void print_warning(const struct model_errors *e, unsigned at)
         return;
     }
     place_of(w, &file, &line);
-    fprintf(stderr, "warning: %.*s%s%.*s:", WT_ARG(file), file.len ? ": " : "",
-            WT_ARG(words_of(w)));
+    fprintf(stderr, "warning: %.*s: %.*s:", WT_ARG(file), WT_ARG(words_of(w)));
     const char *before = " ";
-    for (unsigned i = at; i < e->n_warnings; i++) {
+    for (unsigned i = at; i < to; i++) {
         if (!is_alike(w, &e->warnings[i]))
             continue;
         place_of(&e->warnings[i], &file, &line);
@@ -223,14 +223,34 @@ static void print_warning(const struct model_errors *e, unsigned at)
     fputc('\n', stderr);
 }
 
-void cli_docs_complain(const struct cli_docs *d)
+void cli_docs_print_warnings(const struct model_errors *e, unsigned from, unsigned to)
+{
+    struct wt_str file, line;
+    for (unsigned i = from; i < to; i++) {
+        place_of(&e->warnings[i], &file, &line);
+        if (file.len)
+            print_warning(e, from, i, to);
+    }
+}
+
+static void print_errors(const struct cli_docs *d)
 {
     for (unsigned i = 0; i < d->errors.n_errors; i++)
         fprintf(stderr, "%s\n", d->errors.errors[i].text);
     if (d->errors.n_more)
         fprintf(stderr, "and %u more\n", d->errors.n_more);
-    for (unsigned i = 0; i < d->errors.n_warnings; i++)
-        print_warning(&d->errors, i);
+}
+
+void cli_docs_complain(const struct cli_docs *d)
+{
+    print_errors(d);
+    cli_docs_print_warnings(&d->errors, 0, d->errors.n_warnings);
+}
+
+void cli_docs_complain_alone(const struct cli_docs *d)
+{
+    print_errors(d);
+    cli_docs_print_warnings(&d->errors, 0, d->n_alone);
 }
 
 int cli_docs_each(const struct cli_docs *d, int (*visit)(void *ctx, const struct model_doc *doc),

@@ -12,6 +12,7 @@ struct cli_docs {
     struct model_docs *files;
     unsigned n_files;
     struct model_errors errors; /* of the checks; warnings too */
+    unsigned n_alone;           /* warnings of documents alone; those of all together follow */
 };
 
 /* Reads each file, and each *.yaml, *.yml, *.json of each directory (sorted by name; "-" is
@@ -24,6 +25,12 @@ void cli_docs_done(struct cli_docs *d);
 /* Prints errors and warnings to standard error, one a line; fields that are warned of in the same
  * words share one. */
 void cli_docs_complain(const struct cli_docs *d);
+
+/* The same without what the documents name and do not hold: a server may have it (cli/beside.h). */
+void cli_docs_complain_alone(const struct cli_docs *d);
+
+/* Warnings [from, to) that tell of a file. */
+void cli_docs_print_warnings(const struct model_errors *e, unsigned from, unsigned to);
 
 /* for (each document) visit(ctx, doc); stops at a negative result and returns it. */
 int cli_docs_each(const struct cli_docs *d, int (*visit)(void *ctx, const struct model_doc *doc),

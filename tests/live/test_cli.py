@@ -343,6 +343,20 @@ def test_apply_takes_what_get_gives(cli):
             assert all(line.endswith(" unchanged") for line in cli.ok("apply", "-f", path).splitlines()), text
 
 
+def test_what_is_named_is_looked_for_on_the_server_too(cli):
+    cli.ok("apply", "-n", "two", "-f", cli.file(ALL.split("---\n", 1)[1].rsplit("---", 1)[0], "site.yaml"))
+    mig = cli.file(MIGRATION, "mig.yaml")
+    for words in (["apply", "-f", mig, "--dry-run"], ["plan", "-f", mig]):
+        done = cli(*words, "-n", "two")
+        assert done.returncode == 0 and "warning" not in done.stderr, done
+        warnings = cli(*words).stderr.splitlines()
+        assert "warning: mig.yaml: line 6: spec.from: there is no Backend default/old" in \
+            [w.replace(str(cli.directory) + "/", "") for w in warnings] and len(warnings) == 3, warnings
+    done = cli("apply", "-f", cli.file(MIGRATION.replace("{name: new}", "{name: nwe}"), "mig.yaml"), "-n", "two")
+    assert [w.split(": ", 2)[2] for w in done.stderr.splitlines()] == ["line 7: spec.to: there is no Backend two/nwe"], done
+    assert "warning" not in cli("delete", "-f", mig, "-n", "two").stderr
+
+
 def test_apply_wrong_input_changes_nothing(cli):
     good = BACKEND % ("good", 80)
     sentence = cli.fails(2, "apply", "-f", cli.file(good + "---\n" + BACKEND % ("bad", 99999)))
