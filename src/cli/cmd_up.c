@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DRAIN_S = 30, MARGIN_MS = 15 * 1000, BACKLOG = 128 };
+enum { DRAIN_S = 30, MARGIN_MS = 15 * 1000, BACKLOG = 128, DYING_MS = 2000 };
 
 struct up {
     struct cli_texts files;
@@ -243,9 +243,7 @@ static int prepare(struct up *u, struct wt_err *err)
                            &u->sockets, err);
 }
 
-/* A port that somebody else has would be tried for ever. Before anything is started or ended: what
- * was adopted goes on, as it did without us. */
-static int check_ports(struct up *u, struct wt_err *err)
+static int try_ports(struct up *u, struct wt_err *err)
 {
     int r = 0;
     if (u->children[0].process.id.pid <= 0) {
@@ -254,6 +252,21 @@ static int check_ports(struct up *u, struct wt_err *err)
     }
     if (r == 0 && u->children[1].process.id.pid <= 0)
         r = try_admin(u, err);
+    return r;
+}
+
+/* A port that somebody else has would be tried for ever. Before anything is started or ended: what
+ * was adopted goes on, as it did without us. A process that was killed has its sockets for a moment
+ * longer, and is no more to be seen. */
+static int check_ports(struct up *u, struct wt_err *err)
+{
+    int64_t until_ms = io_now_ms() + DYING_MS;
+    int r = try_ports(u, err);
+    while (r == WT_EIO && !strstr(err->msg, "(pid ") && io_now_ms() < until_ms) {
+        if (io_sleep_until(io_now_ms() + DYING_MS / 20) < 0)
+            return WT_ECANCELED;
+        r = try_ports(u, err);
+    }
     return r;
 }
 
