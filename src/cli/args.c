@@ -64,6 +64,29 @@ static int store_duration(const struct cli_option *o, const char *value, struct 
     return 0;
 }
 
+static int store_bytes(const struct cli_option *o, const char *value, struct wt_err *err)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t factor;
+    } units[] = {
+        {"", 1},         {"k", 1000},     {"M", 1000000},  {"G", 1000000000},
+        {"Ki", 1 << 10}, {"Mi", 1 << 20}, {"Gi", 1 << 30},
+    };
+    size_t digits = strspn(value, "0123456789");
+    uint64_t n, bytes;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(value + digits, units[i].suffix) != 0 || !wt_str_u64(wt_str(value, digits), &n))
+            continue;
+        if (__builtin_mul_overflow(n, units[i].factor, &bytes))
+            break;
+        *(uint64_t *)o->out = bytes;
+        return 0;
+    }
+    return wt_fail(err, WT_EINVAL, "--%s takes bytes such as 1000000 or 512Mi, not \"%s\"", o->name,
+                   value);
+}
+
 static int store(const struct cli_option *o, const char *value, struct wt_err *err)
 {
     uint64_t n;
@@ -92,6 +115,8 @@ static int store(const struct cli_option *o, const char *value, struct wt_err *e
         return store_number(o, value, err);
     case CLI_DURATION:
         return store_duration(o, value, err);
+    case CLI_BYTES:
+        return store_bytes(o, value, err);
     case CLI_WORD:
         *(const char **)o->out = value ? value : "";
         return 0;

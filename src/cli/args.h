@@ -14,6 +14,7 @@ enum cli_option_kind {
     CLI_COUNT,    /* unsigned */
     CLI_NUMBER,   /* double, 0 or more */
     CLI_DURATION, /* int64_t, ms: "10s"; plain digits are seconds */
+    CLI_BYTES,    /* uint64_t: "1000000", "512Mi", "1G" (Kubernetes' suffixes) */
     CLI_WORD, /* const char *: as CLI_TEXT, but its value may be left out ("") and stands after =
                  only */
 };

@@ -197,6 +197,11 @@ int64_t io_wall_ms(void)
     return io_loop_current->wall_ms;
 }
 
+void io_loop_trim(void)
+{
+    io_fiber_free_idle(io_loop_current);
+}
+
 void io_loop_get_stats(const struct io_loop *loop, struct io_loop_stats *out)
 {
     *out = loop->stats;

@@ -24,6 +24,9 @@ void io_loop_free(struct io_loop *loop); /* no fiber may be left */
 void io_loop_run(struct io_loop *loop, _Bool until_idle);
 void io_loop_stop(struct io_loop *loop);
 
+/* Gives back what the loop that runs here keeps for reuse (stacks of ended fibers). */
+void io_loop_trim(void);
+
 struct io_loop *io_loop_here(void); /* the loop that runs on this thread, or NULL */
 /* Of the loop that runs here. */
 struct io_sys *io_sys_here(void);

@@ -19,6 +19,7 @@ struct outputs {
     unsigned count;
     double number;
     int64_t duration_ms;
+    uint64_t bytes;
 };
 
 static int parse(const char *line, struct outputs *o, struct cli_texts *operands,
@@ -38,6 +39,7 @@ static int parse(const char *line, struct outputs *o, struct cli_texts *operands
         {0, "workers", CLI_COUNT, &o->count, "N", ""},
         {0, "users", CLI_NUMBER, &o->number, "N", ""},
         {0, "wait", CLI_DURATION, &o->duration_ms, "TIME", ""},
+        {0, "limit", CLI_BYTES, &o->bytes, "BYTES", ""},
     };
     snprintf(copy, sizeof(copy), "%s", line);
     for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
@@ -76,6 +78,10 @@ static void test_args_good(void **state)
     assert_string_equal(o.text, "=");
     assert_int_equal(parse("--wait=7", &o, &operands, &err), 0);
     assert_int_equal(o.duration_ms, 7000);
+    assert_int_equal(parse("--limit=512Mi", &o, &operands, &err), 0);
+    assert_int_equal(o.bytes, 512 << 20);
+    assert_int_equal(parse("--limit 3k", &o, &operands, &err), 0);
+    assert_int_equal(o.bytes, 3000);
 }
 
 /* An optional value must not eat the operand behind it. */
@@ -113,6 +119,12 @@ static void test_args_bad(void **state)
         {"--users inf", "--users takes a number"},
         {"--users -1", "--users takes a number"},
         {"--users 3x", "--users takes a number"},
+        {"--limit 1.5Gi", "--limit takes bytes"},
+        {"--limit Mi", "--limit takes bytes"},
+        {"--limit 5KB", "--limit takes bytes"},
+        {"--limit -1", "--limit takes bytes"},
+        {"--limit 18446744073709551616", "--limit takes bytes"},
+        {"--limit 18014398509481984Ki", "--limit takes bytes"},
         {"--wait soon", "--wait takes a duration"},
         {"--wait -1s", "--wait takes a duration"},
         {"--wait 10 --wait= ", "--wait takes a duration"},
