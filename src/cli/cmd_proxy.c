@@ -48,7 +48,9 @@ static const struct cli_usage usage = {
 struct asked {
     struct cli_texts files;
     const char *state_dir, *admin, *log, *format, *control, *name, *supervisor;
-    unsigned workers, drain_s;
+    unsigned workers, drain_s, client_conns;
+    int64_t header_ms, body_ms, idle_ms;
+    uint64_t memory_bytes, request_bytes;
     bool help, sandbox;
 };
 
@@ -69,6 +71,18 @@ static int parse(int argc, char **argv, struct asked *a, struct wt_err *err)
          "Envoy's default text, or JSON"},
         {0, "drain-seconds", CLI_COUNT, &a->drain_s, "N",
          "most time between SIGTERM and the end (30)"},
+        {0, "header-timeout", CLI_DURATION, &a->header_ms, "TIME",
+         "most time for a request's head (15s)"},
+        {0, "body-timeout", CLI_DURATION, &a->body_ms, "TIME",
+         "most silence within a body, either way (60s)"},
+        {0, "idle-timeout", CLI_DURATION, &a->idle_ms, "TIME",
+         "most time between two requests of a client (5m)"},
+        {0, "max-request-bytes", CLI_BYTES, &a->request_bytes, "BYTES",
+         "of a request's body, else 413 (default: no limit)"},
+        {0, "max-connections-per-client", CLI_COUNT, &a->client_conns, "N",
+         "by address, IPv6 by /64 (default: half of all)"},
+        {0, "memory-limit", CLI_BYTES, &a->memory_bytes, "BYTES",
+         "shrinks at 95 %, refuses at 98 % (default: the cgroup's limit)"},
         {0, "supervisor", CLI_TEXT, &a->supervisor, "SOCKET",
          "who holds the listening sockets; set by `watari up`"},
         {0, "sandbox", CLI_FLAG, &a->sandbox, "",
@@ -108,6 +122,12 @@ static int run(const struct asked *a, struct wt_err *err)
         .log_json = strcmp(a->format, "json") == 0,
         .workers = a->workers,
         .drain_ms = (int64_t)a->drain_s * 1000,
+        .header_timeout_ms = a->header_ms,
+        .body_timeout_ms = a->body_ms,
+        .idle_timeout_ms = a->idle_ms,
+        .client_conns = a->client_conns,
+        .memory_limit_bytes = a->memory_bytes,
+        .max_request_bytes = a->request_bytes,
         .supervisor = a->supervisor,
     };
     const struct io_sandbox confined = {.dirs = (const char *const[]){state, NULL},

@@ -24,6 +24,8 @@ enum { DRAIN_S = 30, MARGIN_MS = 15 * 1000, BACKLOG = 128, DYING_MS = 2000 };
 struct up {
     struct cli_texts files;
     const char *state_dir, *listen, *admin, *access_log, *log_format, *workers;
+    const char *header_timeout, *body_timeout, *idle_timeout; /* the proxy's; NULL: its defaults */
+    const char *request_bytes, *client_conns, *memory;
     unsigned drain_s;
     bool no_sandbox, no_users;
     char program[1024], drain[16];
@@ -164,6 +166,12 @@ static void plan_proxy(struct up *u, struct cli_child *c)
     say(&proxy, "--access-log", u->access_log);
     say(&proxy, "--access-log-format", u->log_format);
     say(&proxy, "--drain-seconds", u->drain);
+    say(&proxy, "--header-timeout", u->header_timeout);
+    say(&proxy, "--body-timeout", u->body_timeout);
+    say(&proxy, "--idle-timeout", u->idle_timeout);
+    say(&proxy, "--max-request-bytes", u->request_bytes);
+    say(&proxy, "--max-connections-per-client", u->client_conns);
+    say(&proxy, "--memory-limit", u->memory);
     if (!u->no_sandbox)
         say(&proxy, NULL, "--sandbox");
 }
@@ -335,6 +343,18 @@ int cli_up(int argc, char **argv)
         {0, "access-log-format", CLI_TEXT, &u.log_format, "text|json",
          "Envoy's default text, or JSON"},
         {0, "drain-seconds", CLI_COUNT, &u.drain_s, "N", "most time the proxy takes to end (30)"},
+        {0, "header-timeout", CLI_TEXT, &u.header_timeout, "TIME",
+         "most time for a request's head (15s)"},
+        {0, "body-timeout", CLI_TEXT, &u.body_timeout, "TIME",
+         "most silence within a body, either way (60s)"},
+        {0, "idle-timeout", CLI_TEXT, &u.idle_timeout, "TIME",
+         "most time between two requests of a client (5m)"},
+        {0, "max-request-bytes", CLI_TEXT, &u.request_bytes, "BYTES",
+         "of a request's body, else 413 (default: no limit)"},
+        {0, "max-connections-per-client", CLI_TEXT, &u.client_conns, "N",
+         "by address, IPv6 by /64 (default: half of all)"},
+        {0, "memory-limit", CLI_TEXT, &u.memory, "BYTES",
+         "the proxy shrinks at 95 %, refuses at 98 % (default: the cgroup's limit)"},
         {0, "no-sandbox", CLI_FLAG, &u.no_sandbox, "",
          "without Landlock and seccomp in control and proxy"},
         {0, "no-users", CLI_FLAG, &u.no_users, "", "all as root, if started as root"},

@@ -15,7 +15,10 @@ struct proxy_acceptor {
     bool stopping;
 };
 
-enum { PAUSE_MS = 100 }; /* without descriptors, or at the connection limit */
+enum {
+    PAUSE_MS = 100, /* without descriptors, or at the connection limit */
+    TELL_MS = 60 * 1000,
+};
 
 /* Watches the listening socket, which several workers share. The socket itself belongs to the
  * listener. */
@@ -32,6 +35,30 @@ static int rest(struct proxy_acceptor *a)
     if (a->stream.fd >= 0)
         io_stream_release(&a->stream);
     return io_sleep_until(io_now_ms() + PAUSE_MS);
+}
+
+/* Who it is, so that somebody can look into it; now and then only, it may be a flood. */
+static void tell_crowd(struct proxy_worker *w, const union io_addr *peer)
+{
+    char text[IO_ADDR_TEXT];
+    if (io_now_ms() < w->tell_crowd_ms)
+        return;
+    w->tell_crowd_ms = io_now_ms() + TELL_MS;
+    wt_log(WT_LOG_WARN,
+           "client %s has all the connections that one may have; more are closed "
+           "(--max-connections-per-client)",
+           io_addr_format_host(peer, text));
+}
+
+/* Whether the connection may stay; if so, it has a place among those of its client. */
+static bool welcome(struct proxy_worker *w, const union io_addr *peer)
+{
+    if (proxy_worker_overload(w) >= PROXY_OVERLOAD_REFUSE)
+        return false;
+    int r = proxy_clients_enter(w->shared->clients, proxy_client_key(peer));
+    if (r == WT_ELIMIT)
+        tell_crowd(w, peer);
+    return r == 0;
 }
 
 static int accept_one(struct proxy_acceptor *a)
@@ -54,6 +81,11 @@ static int accept_one(struct proxy_acceptor *a)
     if (fd < 0) {
         proxy_count(&w->stats->accept_failures);
         return rest(a);
+    }
+    if (!welcome(w, &peer)) {
+        proxy_count(&stats->cx_refused);
+        w->shared->sys->close(w->shared->sys, fd);
+        return 0;
     }
     w->shared->sys->setsockopt(w->shared->sys, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     proxy_h1_in_start(w, a->listener, fd, &peer);

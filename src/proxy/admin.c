@@ -45,6 +45,17 @@ static void send_json(const struct page *pg, json_t *doc)
     free(text);
 }
 
+/* As Envoy does: every byte of a name that is none in Prometheus becomes an underscore. */
+static void add_metric(void *out, const char *name, bool counter, const char *help, uint64_t value)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s%s", strncmp(name, "watari.", 7) == 0 ? "" : "envoy_", name);
+    for (char *p = text; *p; p++)
+        *p = *p == '.' ? '_' : *p;
+    proxy_metrics_head(out, text, counter ? "counter" : "gauge", help);
+    proxy_metrics_u64(out, text, WT_STR(""), value);
+}
+
 static void metrics(const struct page *pg)
 {
     struct proxy *p = pg->proxy;
@@ -61,6 +72,7 @@ static void metrics(const struct page *pg)
         .adopt_ns = p->adopt_ns,
     };
     proxy_admin_set_gauges(p);
+    proxy_watermark_each(p, add_metric, &out);
     if (proxy_metrics_render(p->shared.stats, &info, &out, &err) < 0)
         say(pg, 503, strncat(err.msg, "\n", sizeof err.msg - strlen(err.msg) - 1));
     else

@@ -77,6 +77,14 @@ static void visit_entry(void *ctx, const struct proxy_stats_entry *e)
     }
 }
 
+static void add_watermark(void *out, const char *name, bool counter, const char *help,
+                          uint64_t value)
+{
+    (void)counter;
+    (void)help;
+    add(out, whole(value), "%s", name);
+}
+
 json_t *proxy_admin_stats(struct proxy *p)
 {
     json_t *out = json_object();
@@ -92,6 +100,7 @@ json_t *proxy_admin_stats(struct proxy *p)
         conns += proxy_worker_conns(&p->workers[i]);
     }
     add(out, whole((uint64_t)(p->sys->wall_ms(p->sys) - p->start_wall_ms) / 1000), "server.uptime");
+    proxy_watermark_each(p, add_watermark, out);
     add(out, whole(p->shared.n_workers), "server.concurrency");
     add(out, whole(!p->draining), "server.live");
     add(out, whole(conns), "server.total_connections");

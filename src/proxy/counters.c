@@ -72,6 +72,8 @@ const struct proxy_counter proxy_counters[] = {
     L(COUNTER, rq_rx_reset, "downstream_rq_rx_reset", "Requests the client left."),
     L(COUNTER, rq_timeout, "downstream_rq_timeout", "Requests too slow to arrive."),
     L(COUNTER, rq_too_large, "downstream_rq_too_large", "Requests over a size limit."),
+    L(COUNTER, rq_overload, "downstream_rq_overload_close",
+      "Requests refused because memory was short."),
     L(COUNTER, rq_no_route, "no_route", "Requests that no route matched."),
     L(COUNTER, cx_total, "downstream_cx_total", "Connections accepted."),
     L(ACTIVE, cx_active, "downstream_cx_active", "Open connections."),

@@ -123,6 +123,15 @@ static void write_line(struct proxy_trip *t, int64_t now)
                                              PROXY_LOG_LINE_BYTES));
 }
 
+/* What clients were refused for, by the status that they got. */
+static void count_refusal(const struct proxy_trip *t)
+{
+    if (t->status == 408)
+        proxy_count(&t->listener_stats->rq_timeout);
+    else if (t->status == 413 || t->status == 414 || t->status == 431)
+        proxy_count(&t->listener_stats->rq_too_large);
+}
+
 void proxy_finish(struct proxy_trip *t)
 {
     int64_t now = now_ns(t);
@@ -132,6 +141,8 @@ void proxy_finish(struct proxy_trip *t)
     proxy_histogram_observe(&t->listener_stats->rq_time, us);
     if (t->gone)
         proxy_count(&t->listener_stats->rq_rx_reset);
+    if (t->local)
+        count_refusal(t);
     if (lost) {
         proxy_count(&t->listener_stats->rq_lost);
         proxy_count(&t->worker->stats->requests_lost);

@@ -158,8 +158,8 @@ static void note_failure(struct proxy_trip *t, struct proxy_try *try, int code)
     if (try->failure == PROXY_FAIL_TIMEOUT)
         proxy_count(t->try_timeout_ms && io_now_ms() < t->deadline_ms ? &stats->rq_per_try_timeout
                                                                       : &stats->rq_timeout);
-    else
-        proxy_count(&stats->rq_rx_reset);
+    /* Who ended it: we, having waited long enough, or the host. */
+    proxy_count(try->failure == PROXY_FAIL_TIMEOUT ? &stats->rq_tx_reset : &stats->rq_rx_reset);
 }
 
 /* One connection's worth. True when a kept connection turned out to be closed by the host before a
@@ -343,10 +343,15 @@ static void reply_failure(struct proxy_trip *t, const struct proxy_try *try)
 static void end_gone(struct proxy_trip *t, struct proxy_try *try)
 {
     int code = proxy_upload_code(try->upload);
-    bool wrong = proxy_upload_client_failed(try->upload) && code == WT_EPROTO;
-    bool silent = proxy_upload_client_failed(try->upload) && code == WT_ETIMEOUT;
+    bool failed = proxy_upload_client_failed(try->upload);
+    bool wrong = failed && (code == WT_EPROTO || code == WT_ELIMIT /* of its trailers */);
+    bool silent = failed && code == WT_ETIMEOUT;
+    if (try->out)
+        proxy_count(&proxy_stats_backend(try->backend->stats, t->worker->id)->rq_tx_reset);
     drop(try);
-    if (wrong)
+    if (failed && proxy_body_too_large(t))
+        proxy_reply(t, 413, 0, "the request's body is too large");
+    else if (wrong)
         proxy_reply(t, 400, PROXY_LOG_DPE, "the request's body is framed wrongly");
     else if (silent)
         proxy_reply(t, 408, PROXY_LOG_SI, "the request's body took too long");

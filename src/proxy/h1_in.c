@@ -10,7 +10,13 @@
 
 #include <stdio.h>
 
-enum { PEER_TEXT = INET6_ADDRSTRLEN + 8, JOIN_BYTES = 4096, TURN_REQUESTS = 32 };
+enum {
+    PEER_TEXT = INET6_ADDRSTRLEN + 8,
+    JOIN_BYTES = 4096,
+    TURN_REQUESTS = 32,
+    SHRINK_IDLE_MS = 1000, /* a client that is about to send its next request is not cut off */
+    SHRINK_AT_ONCE = 4096,
+};
 
 struct h1_in {
     struct io_stream stream;
@@ -19,6 +25,8 @@ struct h1_in {
     struct proxy_worker *worker;
     struct proxy_listener *listener; /* a reference */
     uint64_t id;
+    uint64_t client;        /* proxy_client_key() */
+    int64_t rests_since_ms; /* while on_ready is set */
     bool served_any;
     uint8_t peer_len;
     char peer[PEER_TEXT]; /* written once: every log line and X-Forwarded-For need it */
@@ -117,6 +125,7 @@ static void frame(struct exchange *x, struct http_head *response, bool last)
     }
     struct wt_str body;
     if (!x->request.keep_alive || x->conn->worker->draining ||
+        proxy_worker_overload(x->conn->worker) >= PROXY_OVERLOAD_SHRINK ||
         (!http_h1_body_done(&x->body) && !whole_body(&x->in, &body)))
         x->close = true;
     response->keep_alive = !x->close;
@@ -302,6 +311,7 @@ static void destroy(struct h1_in *c)
     wt_list_remove(&c->node);
     __atomic_store_n(&w->n_conns, w->n_conns - 1, __ATOMIC_RELAXED);
     atomic_fetch_sub_explicit(&w->shared->n_conns, 1, memory_order_relaxed);
+    proxy_clients_leave(w->shared->clients, c->client);
     proxy_count_down(&proxy_stats_listener(c->listener->stats, w->id)->cx_active);
     proxy_listener_unref(c->listener);
     wt_free(c);
@@ -453,24 +463,41 @@ static void rest(struct h1_in *c)
 {
     const struct proxy_shared *shared = c->worker->shared;
     int64_t patience = c->served_any ? shared->idle_timeout_ms : shared->header_timeout_ms;
+    c->rests_since_ms = io_now_ms();
     c->stream.on_ready = on_ready;
-    io_timer_set(&c->timer, io_now_ms() + patience);
+    io_timer_set(&c->timer, c->rests_since_ms + patience);
     /* What came while nobody looked is no event any more. */
     if (c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP))
         on_ready(&c->stream);
+}
+
+void proxy_h1_in_shrink(struct proxy_worker *w)
+{
+    int64_t before_ms = io_now_ms() - SHRINK_IDLE_MS;
+    uint32_t n = w->n_conns < SHRINK_AT_ONCE ? w->n_conns : SHRINK_AT_ONCE;
+    for (uint32_t i = 0; i < n; i++) {
+        struct h1_in *c = WT_CONTAINER(w->conns.next, struct h1_in, node);
+        wt_list_remove(&c->node);
+        wt_list_add_tail(&w->conns, &c->node);
+        if (c->stream.on_ready && c->rests_since_ms <= before_ms && io_peek_quiet(&c->stream) == 0)
+            destroy(c);
+    }
 }
 
 void proxy_h1_in_start(struct proxy_worker *w, struct proxy_listener *listener, int fd,
                        const union io_addr *peer)
 {
     static _Atomic uint64_t last_id;
+    uint64_t client = proxy_client_key(peer);
     struct h1_in *c = wt_calloc(1, sizeof *c);
     if (!c) {
+        proxy_clients_leave(w->shared->clients, client);
         w->shared->sys->close(w->shared->sys, fd);
         return;
     }
     struct proxy_listener_stats *stats = proxy_stats_listener(listener->stats, w->id);
     c->worker = w;
+    c->client = client;
     c->listener = proxy_listener_ref(listener);
     c->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
     char text[IO_ADDR_TEXT];

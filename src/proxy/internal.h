@@ -18,6 +18,7 @@ struct proxy {
     struct wt_map pending;       /* uid -> struct proxy_verdict read from disk, not attached yet */
     struct proxy_discover *discover;
     struct proxy_probes *probes;
+    struct proxy_watermark watermark;
     uint64_t n_news;     /* how often there was any: sync may be busy when it comes */
     struct io_cond news; /* a verdict, an acknowledgement, a host's health: sync reports it */
     int64_t start_wall_ms;

@@ -16,7 +16,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { SETTLE_MS = 300 };
+enum {
+    SETTLE_MS = 300,
+    IDLE_TIMEOUT_MS = 300 * 1000,
+    HEADER_TIMEOUT_MS = 15 * 1000,
+    BODY_TIMEOUT_MS = 60 * 1000,
+};
 
 /* ---- how many workers ---- */
 
@@ -374,6 +379,7 @@ static int start(struct proxy *p, struct wt_err *err)
     p->probes = proxy_probes_new(p);
     if (!p->discover || !p->probes)
         return wt_fail(err, WT_ENOMEM, "out of memory");
+    proxy_watermark_start(p);
     r = proxy_publish(p, err);
     /* A first answer takes a moment; without it the first requests would find no hosts. */
     proxy_discover_settle(p->discover, io_now_ms() + SETTLE_MS);
@@ -422,6 +428,19 @@ static uint32_t client_limit(void)
     return all > 2 * kept ? all - kept : all / 2;
 }
 
+/* Half: a whole company behind one address still fits, and whoever it is leaves as much to all
+ * others. */
+static uint32_t connections_each(const struct proxy *p)
+{
+    uint32_t half = p->shared.max_conns / 2;
+    return p->options->client_conns ? p->options->client_conns : half ? half : 1;
+}
+
+static int64_t or_default(int64_t given, int64_t otherwise)
+{
+    return given ? given : otherwise;
+}
+
 static int init(struct proxy *p, const struct proxy_options *options, struct wt_err *err)
 {
     uint8_t boot[16];
@@ -429,9 +448,10 @@ static int init(struct proxy *p, const struct proxy_options *options, struct wt_
     p->shared = (struct proxy_shared){
         .sys = p->sys,
         .n_workers = options->workers ? options->workers : default_workers(),
-        .idle_timeout_ms = 300 * 1000,
-        .header_timeout_ms = 15 * 1000,
-        .body_timeout_ms = 60 * 1000,
+        .idle_timeout_ms = or_default(options->idle_timeout_ms, IDLE_TIMEOUT_MS),
+        .header_timeout_ms = or_default(options->header_timeout_ms, HEADER_TIMEOUT_MS),
+        .body_timeout_ms = or_default(options->body_timeout_ms, BODY_TIMEOUT_MS),
+        .max_request_bytes = options->max_request_bytes,
         .max_conns = client_limit(),
         .announce = announce,
         .acknowledge = acknowledge,
@@ -448,7 +468,8 @@ static int init(struct proxy *p, const struct proxy_options *options, struct wt_
     io_cond_init(&p->published);
     p->workers = wt_calloc(p->shared.n_workers, sizeof *p->workers);
     p->shared.stats = proxy_stats_new(p->shared.n_workers);
-    if (!p->workers || !p->shared.stats)
+    p->shared.clients = proxy_clients_new(p->sys, connections_each(p));
+    if (!p->workers || !p->shared.stats || !p->shared.clients)
         return wt_fail(err, WT_ENOMEM, "out of memory");
     return io_loop_new(p->sys, &p->loop, err);
 }

@@ -13,8 +13,12 @@ struct proxy_options {
     const char *admin;          /* "127.0.0.1:7071"; port 0 picks one; NULL: none */
     const char *access_log;     /* file, "-" standard output, NULL none */
     bool log_json;
-    unsigned workers;       /* 0: the CPUs the process may use */
-    int64_t drain_ms;       /* after SIGTERM */
+    unsigned workers; /* 0: the CPUs the process may use */
+    int64_t drain_ms; /* after SIGTERM */
+    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms; /* of clients; 0: the defaults */
+    unsigned client_conns;       /* most connections of one client; 0: half of all there may be */
+    uint64_t memory_limit_bytes; /* 0: that of the cgroup, if it has one */
+    uint64_t max_request_bytes;  /* of a request's body; 0: no limit */
     const char *supervisor; /* unix socket that hands out listening sockets; NULL: opened here */
     struct model_snapshot *fixed; /* served as it is, without control (taken over); or NULL */
     bool quiet;                   /* does not print the addresses it listens on */

@@ -34,6 +34,10 @@ static int upload_piece(struct proxy_upload *u, int *out_piece)
     }
     *out_piece = r;
     t->bytes_received += bytes.len;
+    if (proxy_body_too_large(t)) {
+        u->client_failed = true;
+        return WT_ELIMIT;
+    }
     bool last = r == PROXY_PIECE_END;
     return u->out->ops->send_body(u->out, bytes, last, last ? t->in->trailers : NULL,
                                   body_deadline(t));
@@ -223,6 +227,8 @@ void proxy_relay(struct proxy_trip *t, struct proxy_try *try)
     }
     if (r < 0)
         t->in->ops->reset(t->in);
+    if (t->gone || r == WT_ETIMEOUT)
+        proxy_count(&proxy_stats_backend(try->backend->stats, t->worker->id)->rq_tx_reset);
     bool whole = !proxy_upload_running(try->upload) && proxy_upload_code(try->upload) == 0;
     proxy_upload_end(try->upload);
     try->out->ops->finish(try->out, r == 0 && whole);

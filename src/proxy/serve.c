@@ -111,10 +111,29 @@ static void redirect(struct proxy_trip *t)
         proxy_reply(t, 500, 0, "out of memory");
 }
 
+/* What our own limits refuse, before a side is chosen: it counts against neither. */
+static bool refused(struct proxy_trip *t)
+{
+    const struct http_head *q = t->in->request;
+    uint64_t most = t->worker->shared->max_request_bytes;
+    if (proxy_worker_overload(t->worker) >= PROXY_OVERLOAD_REFUSE) {
+        proxy_count(&t->listener_stats->rq_overload);
+        proxy_reply(t, 503, PROXY_LOG_OM, "the proxy is short of memory");
+        return true;
+    }
+    if (most && q->framing == HTTP_FRAMING_LENGTH && q->length > most) {
+        proxy_reply(t, 413, 0, "the request's body is too large");
+        return true;
+    }
+    return false;
+}
+
 static void route(struct proxy_trip *t)
 {
     const struct proxy_config *c = t->pin->config;
     uint32_t socket = 0;
+    if (refused(t))
+        return;
     /* A host that took it would make a kept connection a tunnel for whoever comes next. */
     if (t->in->request->method == HTTP_METHOD_CONNECT) {
         proxy_reply(t, 405, 0, "CONNECT is not served");

@@ -42,7 +42,7 @@ struct proxy_backend_stats {
 struct proxy_listener_stats {
     uint64_t rq_total, rq_active;
     uint64_t rq_class[PROXY_STATUS_CLASSES];
-    uint64_t rq_rx_reset, rq_timeout, rq_too_large, rq_no_route;
+    uint64_t rq_rx_reset, rq_timeout, rq_too_large, rq_no_route, rq_overload;
     uint64_t cx_total, cx_active, cx_protocol_error, cx_idle_timeout, cx_refused;
     uint64_t cx_rx_bytes, cx_tx_bytes;
     uint64_t rq_lost; /* no complete answer, or an error that the proxy made */

@@ -62,6 +62,13 @@ struct proxy_try {
 void proxy_forward(struct proxy_trip *t);
 
 /* relay.c */
+/* More of the request's body came than is allowed (in chunks: a length is refused at once). */
+static inline bool proxy_body_too_large(const struct proxy_trip *t)
+{
+    uint64_t most = t->worker->shared->max_request_bytes;
+    return most && t->bytes_received > most;
+}
+
 struct proxy_upload; /* the rest of a request body on its way, in a fiber of its own */
 int proxy_upload_start(struct proxy_trip *t, struct proxy_outbound *out,
                        struct proxy_upload **upload);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { HOUSEKEEPING_MS = 200 };
+enum { HOUSEKEEPING_MS = 200, SHRINK_MS = 1000 };
 
 /* ---- buffers and secrets ---- */
 
@@ -163,11 +163,27 @@ static void note_loop(struct proxy_worker *w)
     proxy_count_set(&w->stats->stack_high_water_bytes, stats.stack_high_water_bytes);
 }
 
+/* Memory is short: what is only kept for a faster next time goes. */
+static void shrink(struct proxy_worker *w)
+{
+    const struct proxy_config *c = w->pin->config;
+    if (proxy_worker_overload(w) < PROXY_OVERLOAD_SHRINK || io_now_ms() - w->shrunk_ms < SHRINK_MS)
+        return;
+    w->shrunk_ms = io_now_ms();
+    proxy_h1_in_shrink(w);
+    for (uint32_t i = 0; i < c->n_backends; i++)
+        for (uint32_t k = 0; k < c->backends[i]->n_hosts; k++)
+            proxy_h1_out_sweep(w, c->backends[i]->hosts[k]);
+    free_buffers(w);
+    io_loop_trim();
+}
+
 /* Several times a second; a timer, so that an idle worker holds no fiber for it. */
 static void housekeeping(struct io_timer *t)
 {
     struct proxy_worker *w = WT_CONTAINER(t, struct proxy_worker, housekeeping);
     note_loop(w);
+    shrink(w);
     if (w->shared->logger)
         proxy_log_flush(w->shared->logger, &w->log);
     io_timer_set(t, io_now_ms() + HOUSEKEEPING_MS);

@@ -7,8 +7,10 @@
 #include "io/loop.h"
 #include "model/identity.h"
 #include "proxy/accesslog.h"
+#include "proxy/clients.h"
 #include "proxy/config.h"
 #include "proxy/logger.h"
+#include "proxy/overload.h"
 #include "proxy/stats.h"
 
 #include <pthread.h>
@@ -38,6 +40,8 @@ struct proxy_worker {
     struct wt_list accepting;     /* struct proxy_acceptor of this worker */
     uint32_t n_conns;
     bool draining;
+    int64_t shrunk_ms;     /* when it last gave memory back */
+    int64_t tell_crowd_ms; /* when a client over its share is told of again */
     struct wt_rng rng;
     char *free_buffers; /* a list through their first bytes */
     unsigned n_free_buffers;
@@ -57,11 +61,14 @@ struct proxy_shared {
     struct proxy_stats *stats;
     struct proxy_logger *logger; /* NULL: no access log */
     const struct proxy_log_format *log_format;
-    int64_t idle_timeout_ms;   /* of a client connection between requests */
-    int64_t header_timeout_ms; /* from a request's first byte to the end of its head */
-    int64_t body_timeout_ms;   /* of silence within a body, either way */
-    uint32_t max_conns;        /* of clients, all workers together */
+    int64_t idle_timeout_ms;    /* of a client connection between requests */
+    int64_t header_timeout_ms;  /* from a request's first byte to the end of its head */
+    int64_t body_timeout_ms;    /* of silence within a body, either way */
+    uint64_t max_request_bytes; /* of a request's body; 0: no limit */
+    uint32_t max_conns;         /* of clients, all workers together */
     _Atomic uint32_t n_conns;
+    struct proxy_clients *clients; /* how many each client has; NULL: nobody counts */
+    _Atomic unsigned overload;     /* enum proxy_overload; written by the main thread */
     /* A verdict was reached (worker's thread): persist and report it. */
     void (*announce)(void *ctx, struct proxy_migration *m);
     /* This worker runs on `version` now, or an older one has ended. */
@@ -75,6 +82,11 @@ void proxy_buffer_give(struct proxy_worker *w, char *buffer);
 
 /* `n` <= 64 random bytes fit for secrets. */
 void proxy_secret_bytes(struct proxy_worker *w, void *out, unsigned n);
+
+static inline enum proxy_overload proxy_worker_overload(const struct proxy_worker *w)
+{
+    return (enum proxy_overload)atomic_load_explicit(&w->shared->overload, memory_order_relaxed);
+}
 
 struct proxy_pin *proxy_pin_take(struct proxy_worker *w); /* for one request: the newest snapshot */
 void proxy_pin_give(struct proxy_worker *w, struct proxy_pin *p);
