@@ -5,6 +5,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+pytest.register_assert_rewrite("fault_rig", "fault_requests", "fault_scarcity", "fault_answers")
+
 import rig  # noqa: E402
 
 

@@ -370,8 +370,10 @@ class Response(Message):
 
 
 class Client(Wire):
-    def __init__(self, port, timeout=10.0, receive_buffer=None):
+    def __init__(self, port, timeout=10.0, receive_buffer=None, source=None):
         sock = socket.socket()
+        if source:
+            sock.bind((source, 0))
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.settimeout(timeout)
@@ -502,15 +504,15 @@ class Site:
 
 
 class Proxy:
-    """`watari proxy` with a site of its own. `state` may be that of an earlier one."""
+    """`watari proxy` with a site of its own. `state` may be that of an earlier one; `options` are more words of its command line."""
 
-    def __init__(self, directory, site, state=None, workers=1, log_format="json", log=None, nofile=None, env=None):
+    def __init__(self, directory, site, state=None, workers=1, log_format="json", log=None, nofile=None, env=None, options=()):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.state = Path(state or self.directory / "state")
         self.log_path = Path(log or self.directory / "access.log")
         self.site = site
-        self.options = dict(workers=workers, log_format=log_format, nofile=nofile, env=env or {})
+        self.options = dict(workers=workers, log_format=log_format, nofile=nofile, env=env or {}, more=list(options))
         self.process = None
         for attempt in range(4):
             try:
@@ -534,7 +536,7 @@ class Proxy:
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (o["nofile"], o["nofile"]))) if o["nofile"] else None
         command = [binary(), "proxy", "-f", str(path), "--state-dir", str(self.state), "--admin", f"{HOST}:0",
                    "--workers", str(o["workers"]), "--access-log", str(self.log_path),
-                   "--access-log-format", o["log_format"], "--drain-seconds", "1"]  # fmt: skip
+                   "--access-log-format", o["log_format"], "--drain-seconds", "1", *o["more"]]  # fmt: skip
         with open(self.errors_path, "wb") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=env,
                                             preexec_fn=limit)  # fmt: skip

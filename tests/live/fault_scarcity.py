@@ -1,0 +1,394 @@
+"""Items 40-46 of the fault catalogue: what runs out, and who feels it."""
+
+import select
+import socket
+import threading
+import time
+
+from fault_rig import (CUT, GET, IDLE_TIMEOUT, LOST, NOTHING, OVERLOAD_CLOSE, OVERLOAD_REJECT, POST, PROTOCOL_ERROR, RQ_TIMEOUT,
+                       TX_RESET, driven, served, target_is)  # fmt: skip
+from rig import Ended, Site, WasReset, answer, echo, wait_for
+
+KIB, MIB = 1 << 10, 1 << 20
+
+# ---- 40: patience ----
+
+HASTE = {"options": ["--header-timeout", "600ms", "--body-timeout", "1s", "--idle-timeout", "500ms"]}
+
+
+def patience(id, drive, status=408, **more):
+    return driven(id, drive, status, **{"closes": True, "seen": 0, "proxy": HASTE, "within_s": 8, **more})
+
+
+def head_by_the_byte(scene):
+    """No single silence is long: the whole head is what counts (slowloris)."""
+    client = scene.client()
+    scene.out.address = client.address
+    client.sock.settimeout(0.05)
+    for byte in scene.request(GET + b"X-A: " + b"x" * 200):
+        client.send(bytes([byte]))
+        try:
+            client.more()
+            break
+        except TimeoutError:
+            pass
+    client.sock.settimeout(5)
+    scene.answer(client)
+
+
+def no_head(scene):
+    scene.answer(scene.client())
+
+
+def no_next_request(scene):
+    client = scene.client()
+    assert client.ask("/before").status == 200
+    scene.answer(client)
+
+
+def half_a_body(scene):
+    scene.play(scene.request(POST + b"Content-Length: 100\r\n", b"hello"))
+
+
+def body_by_the_byte(scene):
+    """Slower in all than any limit, and never silent for long: a large upload over a thin line."""
+    client = scene.client()
+    client.send(scene.request(POST + b"Content-Length: 8\r\n"))
+    for _ in range(8):
+        time.sleep(0.2)
+        client.send(b"x")
+    scene.answer(client)
+
+
+def endless(wire, request):
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        wire.send(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+
+def no_reader(scene):
+    client = scene.client(receive_buffer=32 * KIB)
+    client.send(scene.request())
+    scene.proxy.wait_log(client=client.address)
+    scene.answer(client)
+
+
+PATIENCE = [
+    patience("40 a head by the byte", head_by_the_byte, flags="DPE", counter=(RQ_TIMEOUT, PROTOCOL_ERROR)),
+    patience("40 no head", no_head, NOTHING, flags=False, counter=IDLE_TIMEOUT),
+    patience("40 no next request", no_next_request, NOTHING, flags=False, counter=IDLE_TIMEOUT),
+    patience("40 half a body", half_a_body, flags="SI", partly=True, counter=(RQ_TIMEOUT, TX_RESET)),
+    patience("40 a body by the byte is served", body_by_the_byte, 200, closes=False, flags=None, seen=1,
+             policy={"timeout": {"http": {"requestTimeout": "300ms"}}}),
+    patience("40 nobody reads the answer", no_reader, CUT, flags="DC", behave=endless, seen=1, counter=TX_RESET),
+]  # fmt: skip
+
+
+# ---- 41, 42: connections and descriptors ----
+
+
+def stays(client):
+    try:
+        return client.ask("/stays").status == 200
+    except (Ended, WasReset, OSError):
+        return False
+
+
+def one_too_many(scene):
+    """Over all workers; another address, and who comes when one has left, are not the same client."""
+    first = [scene.client() for _ in range(3)]
+    assert all(stays(c) for c in first)
+    scene.answer(scene.client())
+    assert "client 127.0.0.1 has all the connections" in scene.proxy.errors()
+    assert stays(scene.client(source="127.0.0.2"))
+    assert all(stays(c) for c in first)
+    first.pop().close()
+    wait_for(lambda: scene.metric("envoy_http_downstream_cx_active") == 3, 5, "the connection to end")
+    assert stays(scene.client())
+
+
+def one_more_than_half(scene):
+    first = [scene.client() for _ in range(16)]
+    assert all(stays(c) for c in first)
+    scene.answer(scene.client())
+
+
+def from_everywhere(scene, n):
+    """Connections from several addresses, so that no single one is over its share."""
+    clients = [scene.client(source=f"127.0.0.{1 + i % 8}") for i in range(n)]
+    wait_for(lambda: refusals(scene.proxy) > 0, 5, "the limit to be reached")
+    return clients
+
+
+def all_who_fit(scene):
+    """With every client that fits connected, those that ask are still served: hosts need descriptors too."""
+    first = scene.client()
+    assert stays(first)
+    from_everywhere(scene, 100)
+    scene.play(scene.request(), first)
+
+
+def refusals(proxy):
+    return proxy.metric("watari_accept_failures_total") + proxy.metric(OVERLOAD_REJECT)
+
+
+def rests(proxy):
+    cpu = proxy.cpu_s()
+    time.sleep(1)
+    assert proxy.cpu_s() - cpu < 0.3, "it spins"
+
+
+def no_more_clients(scene):
+    clients = from_everywhere(scene, 100)
+    looks = refusals(scene.proxy)
+    rests(scene.proxy)
+    assert refusals(scene.proxy) - looks < 25, "it hardly rests"
+    for c in clients:
+        c.close()
+    wait_for(lambda: scene.metric("envoy_http_downstream_cx_active") == 0, 5, "the connections to end")
+    scene.play(scene.request())
+
+
+def no_descriptors(scene):
+    """Requests under way take two each: neither accept() nor connect() nor the admin port gets any."""
+    go = threading.Event()
+
+    def hold(wire, request):
+        go.wait(20)
+        return echo(wire, request)
+
+    scene.behaves = hold
+    clients = []
+    for i in range(60):
+        clients.append(scene.client(source=f"127.0.0.{1 + i % 8}"))
+        clients[-1].send(scene.request())
+        if i < 20:  # one by one, so that the hosts get their part
+            wait_for(lambda: len(scene.origin.requests) == len(clients), 5, "the request at the host")
+    rests(scene.proxy)
+    go.set()
+    scene.answer(clients[0])
+    for c in clients[1:]:
+        assert c.response().status in (200, 503)
+        c.close()
+    assert scene.metric("watari_accept_failures_total") > 0
+
+
+def few_files(n, *options):
+    return {"nofile": n, "options": list(options)}
+
+
+CONNECTIONS = [
+    driven("41 one too many of a client", one_too_many, NOTHING, closes=True, flags=False, seen=0, counter=OVERLOAD_REJECT,
+           proxy={"workers": 2, "options": ["--max-connections-per-client", "3"]}),
+    driven("41 a client has half unless told", one_more_than_half, NOTHING, closes=True, flags=False, seen=0,
+           counter=OVERLOAD_REJECT, proxy=few_files(64)),
+    driven("41 all clients leave some for hosts", all_who_fit, proxy=few_files(64)),
+    driven("42 no more clients", no_more_clients, proxy=few_files(64)),
+    driven("42 no descriptors left", no_descriptors, seen=None, proxy=few_files(64)),
+]  # fmt: skip
+
+
+# ---- 43: memory ----
+
+SHRINKS = "envoy_overload_envoy_overload_actions_shrink_heap_active"
+REFUSES = "envoy_overload_envoy_overload_actions_stop_accepting_requests_active"
+ROOM = 6 * MIB
+# Freed memory goes back to the system at once, as malloc_trim() has it without a sanitizer.
+GIVES_BACK = ("detect_leaks=0:abort_on_error=0:quarantine_size_mb=0:thread_local_quarantine_size_kb=0:"
+              "allocator_release_to_os_interval_ms=50")  # fmt: skip
+PADDED = GET + (b"X-A: " + b"x" * 4000 + b"\r\n") * 14
+
+
+def little_memory(world):
+    """A limit that leaves some room above what a proxy needs at rest, whatever it was built with."""
+    proxy = world.proxy(Site().backend("one", world.origin("any")).simple_route("one"), env={"ASAN_OPTIONS": GIVES_BACK})
+    assert proxy.ask().status == 200
+    limit = (proxy.rss_kib() << 10) + ROOM
+    proxy.stop()
+    return {"options": ["--memory-limit", str(limit), "--max-connections-per-client", "1000"], "env": {"ASAN_OPTIONS": GIVES_BACK}}
+
+
+class Pressure:
+    """Requests that are under way and hold memory, until they are let go."""
+
+    def __init__(self, scene):
+        self.scene, self.go, self.clients = scene, threading.Event(), []
+        self.limit_kib = scene.metric("watari_memory_limit_bytes") / KIB
+        scene.behaves = self.hold
+
+    def hold(self, wire, request):
+        if "held" in request.target:
+            self.go.wait(90)
+        return echo(wire, request)
+
+    def until(self, percent, metric):
+        """More of them until so much is used and the proxy has noticed."""
+        scene = self.scene
+        while scene.proxy.rss_kib() * 100 < percent * self.limit_kib:
+            client, n = scene.client(timeout=90), len(scene.origin.requests)
+            client.send(PADDED.replace(b"%T", scene.row.target.encode() + b"/held") + b"\r\n")
+            refused = lambda: select.select([client.sock], [], [], 0)[0]
+            wait_for(lambda: len(scene.origin.requests) > n or refused(), 20, "the request at the host")
+            if refused():
+                break  # it came too late
+            self.clients.append(client)
+            assert len(self.clients) < 400
+        wait_for(lambda: scene.metric(metric) == 1, 20, metric)
+
+    def end(self):
+        """All of them are answered, and it is over."""
+        self.go.set()
+        assert [c.response().status for c in self.clients] == [200] * len(self.clients)
+        for c in self.clients:
+            c.close()
+        wait_for(lambda: self.scene.metric(SHRINKS) == 0, 20, "the memory to be given back")
+        assert not self.scene.proxy.ask("/over").says_close
+
+
+def shrinks(scene):
+    """Idle connections end, on both sides; whoever asks is served, and then has to connect anew."""
+    idle = scene.client()
+    assert idle.ask("/before").status == 200
+    pressure = Pressure(scene)
+    pressure.until(95.5, SHRINKS)
+    scene.answer(idle)
+    assert scene.metric(REFUSES) == 0
+    assert scene.proxy.ask("/meanwhile").says_close
+    wait_for(lambda: len(scene.origin.open) == len(pressure.clients), 20, "the idle connection to the host to end")
+    pressure.end()
+    assert scene.metric("envoy_overload_envoy_overload_actions_shrink_heap_shrink_count") >= 1
+
+
+def refuses(scene):
+    """What is under way goes on; whoever comes then is refused, and no side of a Migration is to blame."""
+    late = scene.client()
+    late.send(b"GET %b HTTP/1.1\r\n" % scene.row.target.encode())
+    pressure = Pressure(scene)
+    pressure.until(98.5, REFUSES)
+    sides = ("watari_migration_requests_total", "watari_migration_bad_total", "watari_migration_lost_total")
+    before = [scene.metric(m) for m in sides]
+    scene.play(b"Host: one.test\r\n\r\n", late)
+    assert [scene.metric(m) for m in sides] == before
+    rejected = scene.metric(OVERLOAD_REJECT)
+    assert scene.client().is_closed()
+    assert scene.metric(OVERLOAD_REJECT) == rejected + 1
+    pressure.end()
+    assert scene.metric(sides[0]) > len(pressure.clients) and scene.metric(sides[1]) == 0
+
+
+def under_migration(site, world):
+    site.backend("new", world.origin("new"))
+    site.migration("m", 0, route="one", from_="one", to="new")
+
+
+PATIENT = {"timeout": {"http": {"requestTimeout": "90s"}}}
+MEMORY = [
+    driven("43 at 95 per cent it shrinks", shrinks, NOTHING, closes=True, flags=False, seen=None, proxy=little_memory,
+           policy=PATIENT, within_s=120),
+    driven("43 at 98 per cent it refuses", refuses, 503, closes=True, flags="OM", seen=None, proxy=little_memory,
+           policy=PATIENT, within_s=120, site=under_migration, counter=(OVERLOAD_CLOSE, LOST)),
+]  # fmt: skip
+
+
+# ---- 44: the fast and the slow ----
+
+LARGE = 64 * MIB  # the kernel's buffers hold some MiB of it, ours a window
+
+
+def stands_still(sent):
+    def check():
+        was = sent()
+        time.sleep(0.3)
+        return 0 < was == sent()
+
+    wait_for(check, 20, "the fast side to be slowed down")
+    assert sent() < LARGE * 2 / 3
+
+
+def swallow(wire):
+    """A large body, without keeping it."""
+    left, scratch = LARGE - len(wire.buffer), bytearray(MIB)
+    wire.buffer = b""
+    while left:
+        n = wire.sock.recv_into(scratch, min(left, MIB))
+        assert n
+        left -= n
+
+
+def send_large(wire, request):
+    wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LARGE)
+    wire.sock.settimeout(None)
+    while request.sent < LARGE:
+        wire.send(b"x" * 65536)
+        request.sent += 65536
+    request.whole = True
+    return True
+
+
+def slow_reader(scene):
+    client = scene.client(receive_buffer=32 * KIB)
+    before = scene.proxy.rss_kib()
+    client.send(scene.request())
+    wait_for(lambda: scene.origin.requests, 5, "the request at the host")
+    stands_still(lambda: scene.origin.requests[0].sent)
+    assert scene.proxy.rss_kib() - before < 1 * KIB
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * MIB)
+    scene.out.address, scene.out.response = client.address, client.head()
+    swallow(client)
+    scene.out.again = client.ask("/after" + scene.row.target).json["target"]
+
+
+def slow_host(scene):
+    go, sent = threading.Event(), [0]
+
+    def behave(wire, request):
+        go.wait(60)
+        swallow(wire)
+        wire.send(answer(200, b"ok"))
+        return True
+
+    def send(client):
+        while sent[0] < LARGE:
+            sent[0] += client.sock.send(b"x" * 65536)
+
+    scene.behaves = behave
+    client = scene.client()
+    client.send(scene.request(POST + b"Content-Length: %d\r\n" % LARGE))
+    before = scene.proxy.rss_kib()
+    thread = threading.Thread(target=send, args=(client,))
+    thread.start()
+    stands_still(lambda: sent[0])
+    assert scene.proxy.rss_kib() - before < 1 * KIB
+    go.set()
+    thread.join()
+    scene.answer(client)
+
+
+PACE = [
+    driven("44 a slow reader slows the host down", slow_reader, behave=send_large, within_s=60),
+    driven("44 a slow host slows the client down", slow_host, within_s=60),
+]
+
+
+# ---- 45: what a client can make long; 46: the log ----
+
+
+def no_room_for_the_log(scene):
+    for _ in range(3):
+        assert scene.proxy.ask("/before").status == 200
+        time.sleep(0.25)
+    scene.play(scene.request())
+    wait_for(lambda: scene.metric("watari_access_log_write_errors_total") >= 1, 5, "the loss to be told")
+
+
+SCARCITY = [
+    *PATIENCE,
+    *CONNECTIONS,
+    *MEMORY,
+    *PACE,
+    served("45 many cookies", GET + b"Cookie: " + b"; ".join(b"c%d=%d" % (i, i) for i in range(3000)) + b"\r\n\r\n", within_s=1),
+    served("45 many dots", b"GET " + b"/a/.." * 1600 + b"%T HTTP/1.1\r\nHost: one.test\r\n\r\n", target_is("/row/45-many-dots"),
+           within_s=1),  # fmt: skip
+    served("45 many fields of one name", GET + b"X-A: b\r\n" * 95 + b"\r\n", within_s=1),
+    driven("46 no room for the log", no_room_for_the_log, flags=False, proxy={"log": "/dev/full"}),
+]
