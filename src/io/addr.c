@@ -51,7 +51,7 @@ uint16_t io_addr_port(const union io_addr *a)
 }
 
 /* Without the port. */
-static char *format_host(const union io_addr *a, char out[IO_ADDR_TEXT])
+char *io_addr_format_host(const union io_addr *a, char out[IO_ADDR_TEXT])
 {
     const char *r = NULL;
     if (a->sa.sa_family == AF_INET)
@@ -68,7 +68,7 @@ static char *format_host(const union io_addr *a, char out[IO_ADDR_TEXT])
 char *io_addr_format(const union io_addr *a, char out[IO_ADDR_TEXT])
 {
     char host[IO_ADDR_TEXT];
-    format_host(a, host);
+    io_addr_format_host(a, host);
     if (a->sa.sa_family == AF_INET6)
         snprintf(out, IO_ADDR_TEXT, "[%.*s]:%u", INET6_ADDRSTRLEN, host, io_addr_port(a));
     else if (a->sa.sa_family == AF_INET)

@@ -81,6 +81,7 @@ enum { IO_ADDR_TEXT = 128 };
 socklen_t io_addr_len(const union io_addr *a);
 /* A literal IPv4 or IPv6 address, or a path that starts with '/' (a unix socket). */
 int io_addr_parse(struct wt_str host, uint16_t port, union io_addr *out, struct wt_err *err);
+char *io_addr_format_host(const union io_addr *a, char out[IO_ADDR_TEXT]); /* without the port */
 char *io_addr_format(const union io_addr *a,
                      char out[IO_ADDR_TEXT]); /* "10.0.0.1:80", "[::1]:80" */
 uint16_t io_addr_port(const union io_addr *a);

@@ -52,8 +52,7 @@ static void add_metric(void *out, const char *name, bool counter, const char *he
     snprintf(text, sizeof text, "%s%s", strncmp(name, "watari.", 7) == 0 ? "" : "envoy_", name);
     for (char *p = text; *p; p++)
         *p = *p == '.' ? '_' : *p;
-    proxy_metrics_head(out, text, counter ? "counter" : "gauge", help);
-    proxy_metrics_u64(out, text, WT_STR(""), value);
+    proxy_metrics_add(out, text, counter, help, value);
 }
 
 static void metrics(const struct page *pg)

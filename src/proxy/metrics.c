@@ -102,6 +102,13 @@ static void add_head(struct wt_buf *out, const char *name, const char *type, con
         add_z(out, parts[i]);
 }
 
+void proxy_metrics_add(struct wt_buf *out, const char *name, bool counter, const char *help,
+                       uint64_t value)
+{
+    add_head(out, name, counter ? "counter" : "gauge", help);
+    add_line(out, name, WT_STR(""), "", value);
+}
+
 static void add_double(struct wt_buf *out, const char *name, struct wt_str labels, double value)
 {
     add_name(out, name, "", labels, "", "");

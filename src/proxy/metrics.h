@@ -22,4 +22,8 @@ struct proxy_metrics_info {
 int proxy_metrics_render(struct proxy_stats *s, const struct proxy_metrics_info *info,
                          struct wt_buf *out, struct wt_err *err);
 
+/* A family of one number, without labels, for a caller that knows what no table does. */
+void proxy_metrics_add(struct wt_buf *out, const char *name, bool counter, const char *help,
+                       uint64_t value);
+
 #endif
