@@ -263,8 +263,7 @@ static void judge_together(const struct merge *m, const struct health_params *pa
     /* Only the step has bitmaps, so only there a slot that two proxies saw counts once; in the sums
      * of windows one broken client would count once a proxy. */
     struct health_evidence step = m->sum;
-    memset(&step.span[HEALTH_SPAN_LONG], 0, sizeof(step.span[HEALTH_SPAN_LONG]));
-    memset(&step.span[HEALTH_SPAN_SHORT], 0, sizeof(step.span[HEALTH_SPAN_SHORT]));
+    memset(&step.span[HEALTH_SPAN_MINUTE], 0, sizeof(step.span[HEALTH_SPAN_MINUTE]));
     static const enum model_verdict_cause causes[] = {
         [HEALTH_CAUSE_NONE] = MODEL_CAUSE_UNSET,
         [HEALTH_CAUSE_ERRORS] = MODEL_CAUSE_ERRORS,

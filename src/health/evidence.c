@@ -24,13 +24,12 @@ struct span_rule {
 
 static const struct span_rule SPANS[HEALTH_SPANS] = {
     [HEALTH_SPAN_STEP] = {0, 0.35},
-    [HEALTH_SPAN_LONG] = {60000, 0.10},
-    [HEALTH_SPAN_SHORT] = {20000, 0.55},
+    [HEALTH_SPAN_MINUTE] = {60000, 0.10},
 };
 
-/* Windows of the first half hour share this part of their spend evenly; those after it, the rest.
- */
-static const double EARLY_MS = 1800000, EARLY_PART = 0.8;
+/* The rest of alpha is for the onsets. What is worth acting on is asked more strictly of them than
+ * of the spans, by this factor: a side at its floor has a run of bad luck some day. */
+static const double ONSET_SPEND = 0.55, ONSET_STRICTER = 0.1;
 
 struct weighted {
     double value, weight;
@@ -41,6 +40,9 @@ struct weighted {
 static const struct weighted RATIOS[] = {
     {1.5, 0.03}, {2, 0.03}, {3, 0.04}, {5, 0.05}, {10, 0.08}, {30, 0.10}, {100, 0.15}, {1000, 0.52},
 };
+
+/* After an onset only gross faults are looked for: smaller ones need more than a few slots. */
+static const struct weighted ONSET_RATIOS[] = {{10, 0.05}, {30, 0.15}, {300, 0.80}};
 
 /* Which part of the way from the accepted share to 1 the bad share has gone. */
 static const struct weighted PARTS[] = {
@@ -80,14 +82,14 @@ static double log_ratio(double x, double y, double p, double p0)
 }
 
 /* "Of the slots that turn bad, those of the new side are no more than its share allows." */
-static double log_e_relative(double share, double tolerance, double bad_new, double bad_old)
+static double log_e_relative(double odds, const struct weighted *ratios, size_t n, double bad_new,
+                             double bad_old)
 {
-    double odds = share / (1 - share) * (1 + tolerance);
     double sum = -INFINITY;
-    for (size_t i = 0; i < COUNT(RATIOS); i++) {
-        double r = RATIOS[i].value;
+    for (size_t i = 0; i < n; i++) {
+        double r = ratios[i].value;
         double ratio = log_ratio(bad_new, bad_old, odds * r / (1 + odds * r), odds / (1 + odds));
-        sum = log_add(sum, log(RATIOS[i].weight) + ratio);
+        sum = log_add(sum, log(ratios[i].weight) + ratio);
     }
     return sum;
 }
@@ -173,14 +175,13 @@ static double accepted_share(const struct health_params *p, const struct health_
 }
 
 /* What the evidence of a span must reach: -log of its part of alpha. The parts of all windows sum
- * to the span's spend, since 1/(k(k+1)) from k = K on sums to 1/K. */
+ * to the span's spend. */
 static double needed(double alpha, enum health_span s, uint64_t index)
 {
-    double part = SPANS[s].spend;
-    if (SPANS[s].length_ms) {
-        double early = EARLY_MS / (double)SPANS[s].length_ms, k = (double)index;
-        part *= k < early ? EARLY_PART / early : (1 - EARLY_PART) * early / (k * (k + 1));
-    }
+    double part = SPANS[s].spend, length = (double)SPANS[s].length_ms,
+           from = (double)index * length;
+    if (length > 0)
+        part *= health_onset_allowance(from + length) - health_onset_allowance(from);
     return -log(alpha * part);
 }
 
@@ -191,6 +192,7 @@ struct levels {
 struct question {
     const struct health_params *params;
     double share, accepted;
+    double odds; /* that a slot that turns bad is the new side's, if that is all right */
     double need;
 };
 
@@ -202,7 +204,7 @@ static struct levels span_levels(const struct question *q, struct amount n, stru
     struct levels levels = {0, 0};
     if (n.bad < LEAST_BAD_SLOTS)
         return levels;
-    double relative = log_e_relative(q->share, p->tolerance, n.bad, o.bad) / q->need;
+    double relative = log_e_relative(q->odds, RATIOS, COUNT(RATIOS), n.bad, o.bad) / q->need;
     double absolute = log_e_absolute(p->floor, n) / -log(p->alpha);
     double worse = q->accepted < 1 ? log_e_absolute(q->accepted, n) / q->need : 0;
     if (q->share > CROWDED_SHARE) {
@@ -218,10 +220,35 @@ static struct levels span_levels(const struct question *q, struct amount n, stru
     return levels;
 }
 
+/* The same two questions since the onset. Who has no old side beside it has no onset either: there
+ * a start that was chosen for being bad proves nothing. */
+static double onset_level(const struct question *q, const struct health_onsets *all,
+                          const struct health_onset *s)
+{
+    double bad = s->bad[HEALTH_NEW], alpha = q->params->alpha;
+    if (s->mute || s->part <= 0 || bad < LEAST_BAD_SLOTS || q->share > CROWDED_SHARE)
+        return 0;
+    double need = -log(alpha * ONSET_SPEND * s->part);
+    double relative =
+        log_e_relative(q->odds, ONSET_RATIOS, COUNT(ONSET_RATIOS), bad, s->bad[HEALTH_OLD]);
+    if (relative <= 0)
+        return 0;
+    struct amount n = {0, bad, bad + (double)(all->good - s->good)};
+    double absolute = log_e_absolute(q->params->floor, n);
+    return fmax(0, fmin(relative / need, absolute / -log(alpha * ONSET_STRICTER)));
+}
+
+static struct question question_of(const struct health_params *p, const struct health_evidence *e)
+{
+    struct question q = {p, share_of(p, &e->span[HEALTH_SPAN_STEP]), accepted_share(p, e), 0, 0};
+    q.odds = q.share / (1 - q.share) * (1 + p->tolerance);
+    return q;
+}
+
 static struct levels all_levels(const struct health_params *p, const struct health_evidence *e)
 {
     struct levels all = {0, 0};
-    struct question q = {p, share_of(p, &e->span[HEALTH_SPAN_STEP]), accepted_share(p, e), 0};
+    struct question q = question_of(p, e);
     for (int s = 0; s < HEALTH_SPANS; s++) {
         const struct health_counts *c = &e->span[s];
         q.need = needed(p->alpha, (enum health_span)s, c->index);
@@ -230,6 +257,8 @@ static struct levels all_levels(const struct health_params *p, const struct heal
         all.errors = fmax(all.errors, one.errors);
         all.shared = fmax(all.shared, one.shared);
     }
+    for (unsigned i = 0; i < e->onsets.n; i++)
+        all.errors = fmax(all.errors, onset_level(&q, &e->onsets, &e->onsets.list[i]));
     return all;
 }
 
@@ -324,7 +353,8 @@ double health_evidence_least(const struct health_params *p, double requests_per_
 {
     double slots = users > 0 ? met(65536, users) : 65536;
     double share = fmin(fmax(p->share, 1e-6), 1 - 1e-6), requests = requests_per_s * seconds;
-    struct question q = {p, share, 1, needed(p->alpha, HEALTH_SPAN_STEP, 0)};
+    struct question q = {p, share, 1, share / (1 - share) * (1 + p->tolerance),
+                         needed(p->alpha, HEALTH_SPAN_STEP, 0)};
     double lo = 0, hi = 1;
     if (!would_find(&q, requests, slots, base, 1))
         return 2;

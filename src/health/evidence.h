@@ -1,9 +1,10 @@
 /* What the guard's counts prove: pure functions from counts to a verdict (docs/GUARD.md).
  *
  * A trial is a slot in a span of time: it is *seen* once and *bad* once, however often one client
- * calls. A span is the whole step, or one window of a fixed length; every window starts from
- * nothing and may spend only its part of alpha, so that looking at any moment, any number of times,
- * keeps false verdicts below alpha for the whole step, however long it runs.
+ * calls. A span is the whole step, a window of a minute, or the time since a slot turned bad, which
+ * may be the onset of a fault (health/onset.h); each starts from nothing and may spend only its
+ * part of alpha, so that looking at any moment, any number of times, keeps false verdicts below
+ * alpha for the whole step, however long it runs.
  *
  * What counts as bad is the caller's: an answer 5xx, a timeout, a reset, slower than the limit; of
  * the first attempt, before a retry rescues it. Client aborts and limits of ours are neither seen
@@ -11,6 +12,8 @@
  */
 #ifndef HEALTH_EVIDENCE_H
 #define HEALTH_EVIDENCE_H
+
+#include "health/onset.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,8 +26,7 @@ enum health_side {
 
 enum health_span {
     HEALTH_SPAN_STEP,
-    HEALTH_SPAN_LONG,  /* windows of a minute */
-    HEALTH_SPAN_SHORT, /* windows of twenty seconds */
+    HEALTH_SPAN_MINUTE, /* windows of a minute */
     HEALTH_SPANS,
 };
 
@@ -71,6 +73,7 @@ struct health_evidence {
     struct health_requests requests[HEALTH_SIDES]; /* of this step */
     struct health_requests before; /* of the old side, before the migration's first step
                                     * or during the last good one; zero if unknown */
+    struct health_onsets onsets;   /* of one process: they cannot be added */
 };
 
 /* The verdict on what is there now. Worth asking when one more slot of the new side turned bad:
@@ -98,9 +101,9 @@ double health_evidence_least(const struct health_params *p, double requests_per_
                              double base, double seconds);
 
 /* For several proxies: adds what may be added (tried, requests) and takes the later window of each
- * span. seen and bad are added as well, which counts a slot seen by both proxies twice; where
- * bitmaps are at hand, write the union's counts over them with health_guard_union()
- * (health/guard.h). */
+ * span; onsets stay those of `sum`. seen and bad are added as well, which counts a slot seen by
+ * both proxies twice; where bitmaps are at hand, write the union's counts over them with
+ * health_guard_union() (health/guard.h). */
 void health_evidence_add(struct health_evidence *sum, const struct health_evidence *e);
 
 #endif

@@ -9,6 +9,7 @@
 enum {
     WORDS = HEALTH_GUARD_SLOTS / 64,
     BASELINE_REQUESTS = 1000, /* a step with fewer tells nothing about "before" */
+    RING = 256,
 };
 
 /* Order of the bitmaps: seen old, bad old, seen new, bad new. */
@@ -36,14 +37,26 @@ struct span {
     _Atomic bool turning;
 };
 
+/* Slots in the order in which they turned bad in their minute. Any thread adds; whoever holds the
+ * lock takes them out, and is called often enough that none is overwritten before. An entry is
+ * slot, side, how often the ring has turned (so that one not written yet is known), and the time.
+ */
+struct ring {
+    _Atomic uint64_t head;
+    _Atomic uint64_t entry[RING], good[RING];
+    uint64_t taken; /* under the lock */
+};
+
 struct health_guard {
     struct span span[HEALTH_SPANS];
+    struct ring ring;
     _Atomic int64_t began_ms;
     _Atomic int verdict;
     unsigned workers;
     pthread_mutex_t lock; /* of what follows; never taken by observe() */
     struct health_params params;
     struct health_requests before;
+    struct health_onsets onsets;
 };
 
 static inline uint64_t get(const _Atomic uint64_t *n)
@@ -54,6 +67,11 @@ static inline uint64_t get(const _Atomic uint64_t *n)
 static inline void set(_Atomic uint64_t *n, uint64_t value)
 {
     atomic_store_explicit(n, value, memory_order_relaxed);
+}
+
+static inline int64_t get_ms(const _Atomic int64_t *ms)
+{
+    return atomic_load_explicit(ms, memory_order_relaxed);
 }
 
 static inline void add_mine(_Atomic uint64_t *n)
@@ -105,7 +123,7 @@ static void turn_end(struct span *s)
 
 static bool is_over(struct span *s, int64_t now_ms)
 {
-    return now_ms >= atomic_load_explicit(&window_now(s)->ends_ms, memory_order_relaxed);
+    return now_ms >= get_ms(&window_now(s)->ends_ms);
 }
 
 static void __attribute__((noinline))
@@ -117,7 +135,7 @@ span_advance(struct health_guard *g, enum health_span which, int64_t now_ms)
     /* Asked again: another thread may have turned it, or begin() may have started anew. */
     if (is_over(s, now_ms)) {
         int64_t length = health_span_ms(which);
-        int64_t began = atomic_load_explicit(&g->began_ms, memory_order_relaxed);
+        int64_t began = get_ms(&g->began_ms);
         int64_t index = (now_ms - began) / length;
         span_turn(s, (uint64_t)index, began + (index + 1) * length);
     }
@@ -135,6 +153,8 @@ static void restart(struct health_guard *g, const struct health_params *params, 
         span_turn(&g->span[i], 0, length ? now_ms + length : INT64_MAX);
         turn_end(&g->span[i]);
     }
+    g->onsets = (struct health_onsets){0};
+    g->ring.taken = get(&g->ring.head);
     atomic_store(&g->verdict, HEALTH_CAUSE_NONE);
 }
 
@@ -204,10 +224,51 @@ static bool was_bad(const struct window *w, enum health_side side, uint16_t slot
     return get(&w->bits[side][MARK_BAD][slot / 64]) >> (slot % 64) & 1;
 }
 
+static uint64_t turn_of(uint64_t index)
+{
+    return (index / RING + 1) & 0x7fff;
+}
+
+/* Returns true when the ring wants to be emptied, though the old side alone has filled it. */
+static bool __attribute__((noinline))
+ring_add(struct health_guard *g, enum health_side side, uint16_t slot, int64_t now_ms)
+{
+    struct ring *r = &g->ring;
+    struct health_requests new = requests_of(g, HEALTH_NEW);
+    uint64_t index = atomic_fetch_add_explicit(&r->head, 1, memory_order_relaxed);
+    uint64_t entry = (uint64_t)slot << 48 | (uint64_t)(side == HEALTH_NEW) << 47 |
+                     turn_of(index) << 32 | (uint32_t)now_ms;
+    set(&r->good[index % RING], new.total - new.bad);
+    atomic_store_explicit(&r->entry[index % RING], entry, memory_order_release);
+    return index % (RING / 4) == RING / 4 - 1;
+}
+
+static void ring_take(struct health_guard *g, int64_t now_ms)
+{
+    struct ring *r = &g->ring;
+    uint64_t head = get(&r->head);
+    if (head - r->taken > RING) { /* some are lost: accounts with holes prove nothing */
+        g->onsets.n = 0;
+        r->taken = head - RING;
+    }
+    for (; r->taken < head; r->taken++) {
+        unsigned i = r->taken % RING;
+        uint64_t entry = atomic_load_explicit(&r->entry[i], memory_order_acquire);
+        if ((entry >> 32 & 0x7fff) != turn_of(r->taken))
+            break; /* its writer is not done; next time */
+        /* Its age by the low 32 bits of the clock: a few seconds, or negative by some. */
+        int64_t age_ms = (int32_t)((uint32_t)now_ms - (uint32_t)entry);
+        int64_t at_ms = now_ms - age_ms - get_ms(&g->began_ms);
+        if (at_ms >= 0) /* else it is of the step before */
+            health_onset_add(&g->onsets, entry >> 47 & 1 ? HEALTH_NEW : HEALTH_OLD,
+                             (uint16_t)(entry >> 48), at_ms, get(&r->good[i]));
+    }
+}
+
 bool health_guard_observe(struct health_guard *g, unsigned worker, enum health_side side,
                           uint16_t slot, bool bad, int64_t now_ms)
 {
-    bool first_bad = false;
+    bool first_bad = false, judge = false;
     struct tally *mine = &window_now(&g->span[HEALTH_SPAN_STEP])->tally[worker];
     add_mine(&mine->total[side]);
     if (bad)
@@ -221,10 +282,13 @@ bool health_guard_observe(struct health_guard *g, unsigned worker, enum health_s
         if (was_bad(w, side, slot))
             continue;
         add_mine(&w->tally[worker].tried[side]);
-        if (bad)
-            first_bad |= mark(w, side, MARK_BAD, slot);
+        if (!bad || !mark(w, side, MARK_BAD, slot))
+            continue;
+        first_bad = true;
+        if (i == HEALTH_SPAN_MINUTE)
+            judge = ring_add(g, side, slot, now_ms);
     }
-    return first_bad && side == HEALTH_NEW;
+    return judge || (first_bad && side == HEALTH_NEW);
 }
 
 static void window_read(const struct health_guard *g, const struct window *w,
@@ -251,6 +315,8 @@ static void read_locked(struct health_guard *g, int64_t now_ms, struct health_ev
     for (int side = 0; side < HEALTH_SIDES; side++)
         out->requests[side] = requests_of(g, (enum health_side)side);
     out->before = g->before;
+    ring_take(g, now_ms);
+    out->onsets = g->onsets;
 }
 
 enum health_cause health_guard_judge(struct health_guard *g, int64_t now_ms, bool *out_first)

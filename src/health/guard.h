@@ -20,7 +20,7 @@ enum {
 
 struct health_guard;
 
-/* `workers` threads (1 … 64) will observe. `now_ms` is monotonic, as everywhere below. About 220
+/* `workers` threads (1 … 64) will observe. `now_ms` is monotonic, as everywhere below. About 150
  * KiB. NULL without memory or with a wrong number of workers. */
 struct health_guard *health_guard_new(const struct health_params *params, unsigned workers,
                                       int64_t now_ms);
@@ -32,7 +32,8 @@ void health_guard_free(struct health_guard *g);
 void health_guard_begin(struct health_guard *g, const struct health_params *params, int64_t now_ms);
 
 /* One first attempt with a known end. `worker` is the calling thread's number: one thread each.
- * Returns true when health_guard_judge() should be called now. */
+ * Returns true when health_guard_judge() should be called now: one
+ * more slot of the new side is bad, or many of the old one. */
 bool health_guard_observe(struct health_guard *g, unsigned worker, enum health_side side,
                           uint16_t slot, bool bad, int64_t now_ms);
 

@@ -50,40 +50,40 @@ static const struct {
      {2, 2, 2},
      {0},
      HEALTH_CAUSE_NONE},
-    {"two of two in a window",
-     .01,
-     false,
-     HEALTH_SPAN_SHORT,
-     5,
-     {198, 0, 198},
-     {2, 2, 2},
-     {0},
-     HEALTH_CAUSE_NONE},
     {"three of three in a window",
      .01,
      false,
-     HEALTH_SPAN_SHORT,
+     HEALTH_SPAN_MINUTE,
      5,
      {297, 0, 297},
      {3, 3, 3},
      {0},
-     HEALTH_CAUSE_ERRORS},
-    {"three in a window two hours later",
+     HEALTH_CAUSE_NONE},
+    {"four of four in a window",
      .01,
      false,
-     HEALTH_SPAN_SHORT,
-     360,
-     {297, 0, 297},
-     {3, 3, 3},
+     HEALTH_SPAN_MINUTE,
+     5,
+     {396, 0, 396},
+     {4, 4, 4},
      {0},
-     HEALTH_CAUSE_NONE},
+     HEALTH_CAUSE_ERRORS},
     {"four in a window two hours later",
      .01,
      false,
-     HEALTH_SPAN_SHORT,
-     360,
-     {297, 0, 297},
+     HEALTH_SPAN_MINUTE,
+     120,
+     {396, 0, 396},
      {4, 4, 4},
+     {0},
+     HEALTH_CAUSE_NONE},
+    {"five in a window two hours later",
+     .01,
+     false,
+     HEALTH_SPAN_MINUTE,
+     120,
+     {495, 0, 495},
+     {5, 5, 5},
      {0},
      HEALTH_CAUSE_ERRORS},
     {"below the floor",
@@ -272,14 +272,14 @@ static void test_add(void **state)
     struct health_evidence a, b;
     memset(&a, 0, sizeof(a));
     memset(&b, 0, sizeof(b));
-    a.span[HEALTH_SPAN_SHORT] = (struct health_counts){3, {{10, 1, 20}, {5, 2, 6}}};
-    b.span[HEALTH_SPAN_SHORT] = (struct health_counts){4, {{1, 1, 2}, {3, 0, 4}}};
+    a.span[HEALTH_SPAN_MINUTE] = (struct health_counts){3, {{10, 1, 20}, {5, 2, 6}}};
+    b.span[HEALTH_SPAN_MINUTE] = (struct health_counts){4, {{1, 1, 2}, {3, 0, 4}}};
     b.requests[HEALTH_NEW] = (struct health_requests){7, 1};
     health_evidence_add(&a, &b);
-    assert_int_equal(a.span[HEALTH_SPAN_SHORT].index, 4);
-    assert_int_equal(a.span[HEALTH_SPAN_SHORT].side[HEALTH_NEW].seen, 3);
+    assert_int_equal(a.span[HEALTH_SPAN_MINUTE].index, 4);
+    assert_int_equal(a.span[HEALTH_SPAN_MINUTE].side[HEALTH_NEW].seen, 3);
     health_evidence_add(&a, &b);
-    assert_int_equal(a.span[HEALTH_SPAN_SHORT].side[HEALTH_NEW].tried, 8);
+    assert_int_equal(a.span[HEALTH_SPAN_MINUTE].side[HEALTH_NEW].tried, 8);
     assert_int_equal(a.requests[HEALTH_NEW].total, 14);
 }
 

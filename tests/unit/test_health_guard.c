@@ -52,11 +52,15 @@ static void test_windows_start_from_nothing(void **state)
 {
     static const struct {
         int64_t now_ms;
-        uint64_t step, minute, twenty, index_minute, index_twenty;
+        uint64_t step, minute, index;
     } rows[] = {
-        {500, 1, 1, 1, 0, 0},    {20499, 1, 1, 1, 0, 0}, {20500, 1, 1, 1, 0, 1},
-        {20501, 1, 1, 1, 0, 1},  {60500, 1, 1, 1, 1, 3}, {500 + 3600000, 1, 1, 1, 60, 180},
-        {400, 1, 1, 1, 60, 180}, /* a clock that goes back turns nothing */
+        {500, 1, 1, 0},
+        {60499, 1, 1, 0},
+        {60500, 1, 1, 1},
+        {60501, 1, 1, 1},
+        {500 + 3600000, 1, 1, 60},
+        {400, 1, 1, 60}, /* a clock that goes back
+                          * turns nothing */
     };
     struct health_guard *g = health_guard_new(&usual, 1, 500);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -64,13 +68,11 @@ static void test_windows_start_from_nothing(void **state)
         health_guard_observe(g, 0, HEALTH_NEW, 9, true, rows[i].now_ms);
         health_guard_read(g, rows[i].now_ms, &e);
         assert_int_equal(e.span[HEALTH_SPAN_STEP].side[HEALTH_NEW].bad, rows[i].step);
-        assert_int_equal(e.span[HEALTH_SPAN_LONG].side[HEALTH_NEW].bad, rows[i].minute);
-        assert_int_equal(e.span[HEALTH_SPAN_SHORT].side[HEALTH_NEW].bad, rows[i].twenty);
-        assert_int_equal(e.span[HEALTH_SPAN_LONG].index, rows[i].index_minute);
-        assert_int_equal(e.span[HEALTH_SPAN_SHORT].index, rows[i].index_twenty);
+        assert_int_equal(e.span[HEALTH_SPAN_MINUTE].side[HEALTH_NEW].bad, rows[i].minute);
+        assert_int_equal(e.span[HEALTH_SPAN_MINUTE].index, rows[i].index);
     }
     /* Reading alone turns a window, too. */
-    assert_tally(tally(g, HEALTH_SPAN_SHORT, HEALTH_NEW, 500 + 7200000), 0, 0, 0);
+    assert_tally(tally(g, HEALTH_SPAN_MINUTE, HEALTH_NEW, 500 + 7200000), 0, 0, 0);
     assert_tally(tally(g, HEALTH_SPAN_STEP, HEALTH_NEW, 500 + 7200000), 1, 1, 1);
     health_guard_free(g);
 }
@@ -80,6 +82,41 @@ static void observe_many(struct health_guard *g, enum health_side side, unsigned
 {
     for (unsigned i = 0; i < n; i++)
         health_guard_observe(g, 0, side, (uint16_t)(from + i), bad, now_ms);
+}
+
+/* The order in which slots turned bad, once a minute each, reaches the judge. */
+static void test_onsets(void **state)
+{
+    struct health_guard *g = health_guard_new(&usual, 1, 5000);
+    struct health_evidence e;
+    int asked = 0;
+    for (unsigned i = 0; i < 120; i++)
+        asked += health_guard_observe(g, 0, HEALTH_OLD, (uint16_t)i, true, 5000 + 10000 * i);
+    assert_int_equal(asked, 1); /* many bad slots of the old side want to be taken out */
+    health_guard_read(g, 1200000, &e);
+    assert_int_equal(e.onsets.total, 120);
+    assert_int_equal(e.onsets.now_ms, 1190000);
+    observe_many(g, HEALTH_OLD, 2000, 1500, false, 1200000);
+    observe_many(g, HEALTH_NEW, 900, 5, false, 1200000);
+    observe_many(g, HEALTH_NEW, 1000, 1, true, 1201000);
+    observe_many(g, HEALTH_NEW, 1000, 1, true, 1201500);
+    observe_many(g, HEALTH_NEW, 1001, 1, true, 1202000);
+    assert_int_equal(health_guard_judge(g, 1202000, NULL), HEALTH_CAUSE_NONE);
+    observe_many(g, HEALTH_NEW, 1002, 1, true, 1203000);
+    assert_int_equal(health_guard_judge(g, 1203000, NULL), HEALTH_CAUSE_ERRORS);
+    health_guard_read(g, 1203000, &e);
+    assert_int_equal(e.onsets.total, 123);
+    assert_int_equal(e.onsets.good, 5);
+    assert_int_equal(e.onsets.list[e.onsets.n - 3].bad[HEALTH_NEW], 3);
+    /* Another step knows nothing of them; of more than are kept the last are left. */
+    health_guard_begin(g, &usual, 1300000);
+    health_guard_read(g, 1300000, &e);
+    assert_int_equal(e.onsets.total, 0);
+    observe_many(g, HEALTH_OLD, 0, 1000, true, 1300001);
+    health_guard_read(g, 1300001, &e);
+    assert_int_equal(e.onsets.total, 256);
+    assert_int_equal(e.onsets.list[HEALTH_ONSETS - 1].slot, 999);
+    health_guard_unref(g);
 }
 
 static void test_verdict_stays(void **state)
@@ -118,12 +155,12 @@ static void test_errors_after_shared(void **state)
     assert_true(first);
     assert_int_equal(health_guard_judge(g, 32, &first), HEALTH_CAUSE_SHARED);
     assert_false(first);
-    /* The next window of 20 s: now it is the new side alone. */
-    observe_many(g, HEALTH_OLD, 0, 900, false, 20100);
-    observe_many(g, HEALTH_NEW, 900, 100, true, 20100);
-    assert_int_equal(health_guard_judge(g, 20101, &first), HEALTH_CAUSE_ERRORS);
+    /* The next minute: now it is the new side alone. */
+    observe_many(g, HEALTH_OLD, 0, 900, false, 60100);
+    observe_many(g, HEALTH_NEW, 900, 100, true, 60100);
+    assert_int_equal(health_guard_judge(g, 60101, &first), HEALTH_CAUSE_ERRORS);
     assert_true(first);
-    assert_int_equal(health_guard_judge(g, 20102, &first), HEALTH_CAUSE_ERRORS);
+    assert_int_equal(health_guard_judge(g, 60102, &first), HEALTH_CAUSE_ERRORS);
     assert_false(first);
     health_guard_free(g);
 }
@@ -254,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_client_counts_once),
         cmocka_unit_test(test_windows_start_from_nothing),
+        cmocka_unit_test(test_onsets),
         cmocka_unit_test(test_verdict_stays),
         cmocka_unit_test(test_errors_after_shared),
         cmocka_unit_test(test_before),
