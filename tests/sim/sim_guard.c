@@ -1,6 +1,6 @@
 /* The guard under simulated users: how often it takes back a good new side, how soon a bad one.
  *
- *   sim_guard [RUNS [SEED]]        one seed, one result; 400 runs a row without arguments
+ *   sim_guard [RUNS [SEED]]        one seed, one result; 300 runs a row without arguments
  *
  * A run is one step: users with their slots, 100 requests/s in all as a Poisson process, base
  * errors on both sides alike, clients that always fail, hiccups that hit both sides. Only what can
@@ -434,7 +434,7 @@ static bool show_whole(struct sim *s, int runs, uint64_t seed)
 
 int main(int argc, char **argv)
 {
-    int runs = argc > 1 ? atoi(argv[1]) : 400, wrong = 0;
+    int runs = argc > 1 ? atoi(argv[1]) : 300, wrong = 0;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 20261121;
     if (runs < 1 || runs > RUNS_MAX) {
         fprintf(stderr, "usage: sim_guard [RUNS (1 to %d) [SEED]]\n", RUNS_MAX);
