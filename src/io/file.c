@@ -1,5 +1,6 @@
 #include "io/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -113,4 +114,25 @@ int io_file_write(struct io_sys *sys, const char *path, struct wt_str bytes, mod
     }
     r = sync_dir(sys, path);
     return r < 0 ? failed(err, r, "sync the directory of", path) : 0;
+}
+
+int io_dir_each(struct io_sys *sys, const char *path,
+                int (*each)(void *ctx, const char *name, struct wt_err *err), void *ctx,
+                struct wt_err *err)
+{
+    _Alignas(struct dirent64) char piece[PIECE];
+    ssize_t got = 0;
+    int r = 0;
+    int fd = sys->open(sys, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return failed(err, fd, "open", path);
+    while (r == 0 && (got = sys->read_dir(sys, fd, piece, sizeof piece)) > 0)
+        for (ssize_t at = 0; r == 0 && at < got;) {
+            const struct dirent64 *e = (const void *)(piece + at);
+            at += e->d_reclen;
+            if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+                r = each(ctx, e->d_name, err);
+        }
+    sys->close(sys, fd);
+    return got < 0 ? failed(err, (int)got, "read", path) : r;
 }

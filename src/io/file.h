@@ -1,7 +1,7 @@
 /* Whole files, through the system table: what Watari keeps on disk is small and replaced as a
  * whole.
  *
- * Both calls block; on a loop run them under io_offload().
+ * All calls block; on a loop run them under io_offload().
  */
 #ifndef IO_FILE_H
 #define IO_FILE_H
@@ -19,5 +19,11 @@ int io_file_read(struct io_sys *sys, const char *path, size_t max_bytes, struct 
  * one writer at a time. */
 int io_file_write(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
                   struct wt_err *err) WT_NODISCARD;
+
+/* Calls `each` for every name in the directory but "." and "..", in no order; stops at its first
+ * error. */
+int io_dir_each(struct io_sys *sys, const char *path,
+                int (*each)(void *ctx, const char *name, struct wt_err *err), void *ctx,
+                struct wt_err *err) WT_NODISCARD;
 
 #endif

@@ -30,6 +30,8 @@ struct sim_end {
 struct sim_inode {
     struct sim_inode *next;
     struct wt_buf now, synced;
+    uint64_t number;
+    int64_t changed_ns; /* of the virtual wall clock */
 };
 
 struct sim_fd {
@@ -41,7 +43,7 @@ struct sim_fd {
     union io_addr addr; /* bound */
     struct wt_list backlog;
     struct sim_inode *inode;
-    size_t at;
+    size_t at;  /* in bytes; in a directory: names that were read */
     char *path; /* of a directory */
 };
 
@@ -70,6 +72,7 @@ struct io_sim {
     struct sim_event *events; /* by time, then by age */
     struct sim_end *ends;
     struct sim_inode *inodes;
+    uint64_t n_inodes; /* ever */
     struct sim_name *names;
     int n_fds; /* none in use at or above it */
     struct sim_fd fds[SIM_FDS];

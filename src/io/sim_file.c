@@ -1,13 +1,26 @@
 /* Files of the simulated system. A file's bytes are durable after its fsync, a name after the fsync
  * of its directory; until then a crash keeps or loses each by chance, and may keep the front part
  * of what was written. */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "io/sim.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
-enum { CALL_OPEN = 50, CALL_READ, CALL_WRITE, CALL_FSYNC, CALL_RENAME, CALL_UNLINK };
+enum {
+    CALL_OPEN = 50,
+    CALL_READ,
+    CALL_WRITE,
+    CALL_FSYNC,
+    CALL_RENAME,
+    CALL_UNLINK,
+    CALL_STAT,
+    CALL_READ_DIR
+};
 
 static struct sim_name *find_name(struct io_sim *sim, const char *path)
 {
@@ -35,12 +48,19 @@ static struct sim_name *make_name(struct io_sim *sim, const char *path)
     return n;
 }
 
+static void touch(struct io_sim *sim, struct sim_inode *i)
+{
+    i->changed_ns = sim->sys.wall_ms(&sim->sys) * WT_MS_NS;
+}
+
 static struct sim_inode *inode_new(struct io_sim *sim)
 {
     struct sim_inode *i = wt_calloc(1, sizeof *i);
     if (!i)
         return NULL;
     i->now = i->synced = wt_buf_make(SIM_FILE_BYTES);
+    i->number = ++sim->n_inodes;
+    touch(sim, i);
     i->next = sim->inodes;
     sim->inodes = i;
     return i;
@@ -75,8 +95,10 @@ static int open_file(struct io_sim *sim, const char *path, int flags)
         return fd;
     struct sim_fd *f = &sim->fds[fd];
     f->inode = n->now;
-    if (flags & O_TRUNC)
+    if (flags & O_TRUNC) {
         f->inode->now.len = 0;
+        touch(sim, f->inode);
+    }
     if (flags & O_APPEND)
         f->at = f->inode->now.len;
     return fd;
@@ -118,6 +140,7 @@ static ssize_t sim_write(struct io_sys *sys, int fd, const void *ptr, size_t n)
     memcpy(b->ptr + f->at, ptr, n);
     b->len += n - over;
     f->at += n;
+    touch(sim, f->inode);
     return sim_note(sim, CALL_WRITE, fd, (long)n);
 }
 
@@ -173,6 +196,49 @@ static int sim_unlink(struct io_sys *sys, const char *path)
     return (int)sim_note(sim, CALL_UNLINK, 0, 0);
 }
 
+/* A directory is there as long as a file is in it. */
+static int sim_stat(struct io_sys *sys, const char *path, struct io_stat *out)
+{
+    struct io_sim *sim = sim_of(sys);
+    const struct sim_name *n = find_name(sim, path);
+    const struct sim_inode *i = n ? n->now : NULL;
+    bool dir = false;
+    for (n = sim->names; n && !i && !dir; n = n->next)
+        dir = n->now && in_dir(n->path, path);
+    if (i)
+        *out = (struct io_stat){S_IFREG | 0600, 1, i->number, i->now.len, i->changed_ns,
+                                i->changed_ns};
+    else if (dir)
+        *out = (struct io_stat){.mode = S_IFDIR | 0700, .dev = 1};
+    return (int)sim_note(sim, CALL_STAT, 0, i || dir ? 0 : -ENOENT);
+}
+
+/* As struct linux_dirent64: number, offset, length of the record, type, name. */
+static ssize_t sim_read_dir(struct io_sys *sys, int fd, void *out, size_t n)
+{
+    struct io_sim *sim = sim_of(sys);
+    struct sim_fd *d = sim_fd(sim, fd, SIM_DIR);
+    if (!d)
+        return sim_note(sim, CALL_READ_DIR, fd, -EBADF);
+    size_t at = 0, seen = 0;
+    for (const struct sim_name *name = sim->names; name; name = name->next) {
+        if (!name->now || !in_dir(name->path, d->path) || seen++ < d->at)
+            continue;
+        const char *base = strrchr(name->path, '/');
+        base = base ? base + 1 : name->path;
+        struct dirent64 e = {.d_ino = name->now->number, .d_type = DT_REG};
+        size_t len = (offsetof(struct dirent64, d_name) + strlen(base) + 1 + 7) & ~(size_t)7;
+        if (at + len > n)
+            break;
+        e.d_reclen = (unsigned short)len;
+        snprintf(e.d_name, sizeof e.d_name, "%s", base);
+        memcpy((char *)out + at, &e, len);
+        at += len;
+        d->at++;
+    }
+    return sim_note(sim, CALL_READ_DIR, fd, (long)at);
+}
+
 static bool same_bytes(const struct wt_buf *a, const struct wt_buf *b)
 {
     return wt_str_eq(wt_buf_str(a), wt_buf_str(b));
@@ -223,4 +289,6 @@ void sim_files_install(struct io_sim *sim)
     sys->fsync = sim_fsync;
     sys->rename = sim_rename;
     sys->unlink = sim_unlink;
+    sys->stat = sim_stat;
+    sys->read_dir = sim_read_dir;
 }

@@ -1,9 +1,23 @@
-/* The one table through which Watari meets the operating system: clock, chance, sockets, readiness,
- * files.
+/* The table through which Watari meets the operating system where a fault matters: clock, chance,
+ * sockets, readiness, and every file that control and proxy read or write while they serve.
  *
  * Production uses io_sys_real(). Tests use a table that fails the nth call (io/sys_fault.h) or a
  * simulated world with virtual time and a seeded network (io/sys_sim.h). Allocation has its own
  * hook: base/mem.h.
+ *
+ * What goes past it, and why:
+ * - SQLite (control/db.c) has its own layer; its errors reach control/store.c as results.
+ * - getaddrinfo (proxy/resolve.c) opens sockets and files of its own.
+ * - Wake-ups: eventfd, signalfd, inotify, pidfd, and the read that drains them. A lost one costs
+ *   time, never truth: files are looked at every 10 s anyway.
+ * - Processes and what is passed to them: fork, exec, signals, capabilities, sandbox, SCM_RIGHTS
+ *   (io/process.c, io/sandbox.c, io/pass.c); the properties of descriptors that came that way
+ *   (proxy/listen.c).
+ * - What is done once before serving: directories, owners and modes (cli/places.c, mkdir and chmod
+ *   in control/run.c), the number of CPUs (proxy/proxy.c), the supervisor's search of /proc.
+ * - The CLI's commands that end by themselves: their files and their socket to the API.
+ * - base, which knows no io: messages to standard error (base/log.c), the seed of hash tables
+ *   (base/map.c).
  *
  * Every call returns a count or descriptor >= 0, or a negative errno (-EAGAIN, …). Nothing sets
  * errno.
@@ -23,6 +37,13 @@ enum { IO_IN = 1, IO_OUT = 2, IO_HUP = 4 /* broken, or closed in both directions
 struct io_ready {
     void *data;
     unsigned events;
+};
+
+/* What a file is, and whether it is still the one that was read. */
+struct io_stat {
+    uint32_t mode; /* S_ISREG(), S_ISDIR(), … */
+    uint64_t dev, inode, size_bytes;
+    int64_t modified_ns, changed_ns; /* of the content; of anything, set by the kernel alone */
 };
 
 struct io_sys {
@@ -62,6 +83,8 @@ struct io_sys {
     int (*fsync)(struct io_sys *sys, int fd);
     int (*rename)(struct io_sys *sys, const char *from, const char *to);
     int (*unlink)(struct io_sys *sys, const char *path);
+    int (*stat)(struct io_sys *sys, const char *path, struct io_stat *out); /* follows links */
+    ssize_t (*read_dir)(struct io_sys *sys, int fd, void *out, size_t n);   /* getdents64(2) */
 
     _Bool single_threaded; /* io_offload runs its work in place */
 };

@@ -40,6 +40,8 @@ static const int errors[] = {
     [IO_CALL_fsync] = EIO,
     [IO_CALL_rename] = ENOSPC,
     [IO_CALL_unlink] = EROFS,
+    [IO_CALL_stat] = EACCES,
+    [IO_CALL_read_dir] = EIO,
 };
 
 static struct io_sys_fault *of(struct io_sys *sys)
@@ -122,6 +124,8 @@ WRAP(ssize_t, write, (struct io_sys * sys, int fd, const void *ptr, size_t n),
 WRAP(int, fsync, (struct io_sys * sys, int fd), (under, fd))
 WRAP(int, rename, (struct io_sys * sys, const char *from, const char *to), (under, from, to))
 WRAP(int, unlink, (struct io_sys * sys, const char *path), (under, path))
+WRAP(int, stat, (struct io_sys * sys, const char *path, struct io_stat *out), (under, path, out))
+WRAP(ssize_t, read_dir, (struct io_sys * sys, int fd, void *out, size_t n), (under, fd, out, n))
 
 /* The descriptor is gone whatever close() says (Linux), or the test would see a leak that is none.
  */

@@ -9,9 +9,10 @@
 #define IO_CALLS(X)                                                                                \
     X(random)                                                                                      \
     X(socket)                                                                                      \
-    X(bind) X(listen) X(accept) X(connect) X(setsockopt) X(socket_error) X(sockname) X(shutdown)   \
-        X(recv) X(send) X(sendv) X(close) X(poll_open) X(poll_add) X(poll_add_shared)              \
-            X(poll_remove) X(poll_wait) X(open) X(read) X(write) X(fsync) X(rename) X(unlink)
+    X(bind)                                                                                        \
+    X(listen) X(accept) X(connect) X(setsockopt) X(socket_error) X(sockname) X(shutdown) X(recv)   \
+        X(send) X(sendv) X(close) X(poll_open) X(poll_add) X(poll_add_shared) X(poll_remove)       \
+            X(poll_wait) X(open) X(read) X(write) X(fsync) X(rename) X(unlink) X(stat) X(read_dir)
 
 enum io_call {
 #define X(name) IO_CALL_##name,

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,11 +19,16 @@ static inline long result(long r)
     return r < 0 ? -errno : r;
 }
 
+static int64_t ns_of(struct timespec ts)
+{
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
 static int64_t real_mono_ns(struct io_sys *sys)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+    return ns_of(ts);
 }
 
 static int64_t real_wall_ms(struct io_sys *sys)
@@ -183,6 +190,21 @@ static int real_unlink(struct io_sys *sys, const char *path)
     return (int)result(unlink(path));
 }
 
+static int real_stat(struct io_sys *sys, const char *path, struct io_stat *out)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return -errno;
+    *out = (struct io_stat){st.st_mode,           st.st_dev,         st.st_ino,
+                            (uint64_t)st.st_size, ns_of(st.st_mtim), ns_of(st.st_ctim)};
+    return 0;
+}
+
+static ssize_t real_read_dir(struct io_sys *sys, int fd, void *out, size_t n)
+{
+    return result(getdents64(fd, out, n));
+}
+
 static struct io_sys real = {
     .mono_ns = real_mono_ns,
     .wall_ms = real_wall_ms,
@@ -211,6 +233,8 @@ static struct io_sys real = {
     .fsync = real_fsync,
     .rename = real_rename,
     .unlink = real_unlink,
+    .stat = real_stat,
+    .read_dir = real_read_dir,
 };
 
 struct io_sys *io_sys_real(void)

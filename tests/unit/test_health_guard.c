@@ -116,7 +116,7 @@ static void test_onsets(void **state)
     health_guard_read(g, 1300001, &e);
     assert_int_equal(e.onsets.total, 256);
     assert_int_equal(e.onsets.list[HEALTH_ONSETS - 1].slot, 999);
-    health_guard_unref(g);
+    health_guard_free(g);
 }
 
 static void test_verdict_stays(void **state)
