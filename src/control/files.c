@@ -1,29 +1,26 @@
 #include "control/files.h"
 
-#include "base/buf.h"
-#include "base/hash.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "control/event.h"
+#include "control/file_set.h"
 #include "model/check.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
-enum { RESCAN_MS = 10000, DOCUMENTS_MAX = 50000 };
+enum { RESCAN_MS = 10000 };
 #define SOURCE "watari.dev/source"
 
 struct control_files {
     struct control_store *store;
     const char *const *paths;
     size_t n_paths;
+    struct control_file_set set;
     bool read_once;
     uint64_t hash;      /* of the last reading */
     uint64_t told;      /* the mistake of the last reading, as a hash; 0: none */
@@ -31,141 +28,104 @@ struct control_files {
     struct control_files_stats stats;
 };
 
-/* One reading of everything. */
-struct reading {
-    struct model_docs *files; /* one per file */
-    size_t n_files, cap_files;
-    const struct model_doc **docs;
-    size_t n_docs;
-    uint64_t hash;
-};
-
-struct control_files *control_files_new(struct control_store *store, const char *const *paths,
-                                        size_t n_paths)
+struct control_files *control_files_new(struct control_store *store, struct io_sys *sys,
+                                        const char *const *paths, size_t n_paths)
 {
     struct control_files *f = wt_calloc(1, sizeof(*f));
     if (f)
-        *f = (struct control_files){.store = store, .paths = paths, .n_paths = n_paths};
+        *f = (struct control_files){
+            .store = store, .paths = paths, .n_paths = n_paths, .set = {.sys = sys}};
     return f;
 }
 
 void control_files_free(struct control_files *f)
 {
+    if (f)
+        control_file_set_forget(&f->set);
     wt_free(f);
 }
 
 struct control_files_stats control_files_stats(const struct control_files *f)
 {
-    return f->stats;
+    struct control_files_stats stats = f->stats;
+    stats.read = f->set.n_read;
+    return stats;
 }
 
-static void reading_done(struct reading *r)
+/* What the store holds of this document; *out_same: it is what was put there last, from this very
+ * document. */
+static json_t *stored(const struct control_files *f, const struct control_file *file, size_t i,
+                      char key[MODEL_KEY_MAX], bool *out_same)
 {
-    for (size_t i = 0; i < r->n_files; i++)
-        model_docs_done(&r->files[i]);
-    wt_free(r->files);
-    wt_free(r->docs);
+    json_t *old =
+        control_store_get_key(f->store, model_key(file->docs.items[i].json, key, MODEL_KEY_MAX));
+    *out_same = old && file->applied_rv[i] && control_store_doc_rv(old) == file->applied_rv[i];
+    return old;
 }
 
-static int read_file(struct reading *r, const char *path, struct wt_err *err)
+static void check_alone(struct control_file *file, struct model_errors *errors)
 {
-    if (r->n_files == r->cap_files) {
-        size_t cap = r->cap_files ? 2 * r->cap_files : 16;
-        struct model_docs *grown = wt_realloc(r->files, cap * sizeof(*grown));
-        if (!grown)
-            return wt_fail(err, WT_ENOMEM, "%s: out of memory", path);
-        r->files = grown;
-        r->cap_files = cap;
-    }
-    struct model_docs docs = {0};
-    int code = model_yaml_read(path, &docs, err);
-    if (code < 0)
-        return code;
-    r->files[r->n_files++] = docs;
-    r->n_docs += docs.n;
-    return r->n_docs > DOCUMENTS_MAX
-               ? wt_fail(err, WT_ELIMIT, "%s: more than %d objects", path, DOCUMENTS_MAX)
-               : 0;
+    unsigned errors_before = errors->n_errors + errors->n_more,
+             warnings_before = errors->n_warnings;
+    if (file->clean)
+        return;
+    for (size_t i = 0; i < file->docs.n; i++)
+        model_check(file->docs.items[i].json, file->docs.items[i].lines, file->docs.items[i].file,
+                    errors);
+    file->clean = errors->n_errors + errors->n_more == errors_before &&
+                  errors->n_warnings == warnings_before && warnings_before < MODEL_ERRORS_MAX;
 }
 
-static int is_config(const struct dirent *d)
+static int check_together(const struct control_file_set *set, struct model_errors *errors)
 {
-    static const struct wt_str ends[] = {WT_STR_INIT(".yaml"), WT_STR_INIT(".yml"),
-                                         WT_STR_INIT(".json")};
-    struct wt_str name = wt_str_z(d->d_name);
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-        if (name.ptr[0] != '.' && wt_str_ends(name, ends[i]))
-            return 1;
-    return 0;
-}
-
-static int read_path(struct reading *r, const char *path, struct wt_err *err)
-{
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return wt_fail(err, wt_code_from_errno(errno), "%s: %s", path, strerror(errno));
-    if (!S_ISDIR(st.st_mode))
-        return read_file(r, path, err);
-    struct dirent **entries;
-    int n = scandir(path, &entries, is_config, alphasort), code = 0;
-    if (n < 0)
-        return wt_fail(err, wt_code_from_errno(errno), "%s: %s", path, strerror(errno));
-    for (int i = 0; i < n; i++) {
-        char name[PATH_MAX];
-        snprintf(name, sizeof(name), "%s/%s", path, entries[i]->d_name);
-        if (code == 0)
-            code = read_file(r, name, err);
-        free(entries[i]);
-    }
-    free(entries);
-    return code;
-}
-
-/* What the reading says, as one number; the order of documents counts. */
-static int index_docs(struct reading *r, struct wt_err *err)
-{
-    static const struct wt_hash_key key = {0x66696c6573, 0x72656164};
-    r->docs = wt_calloc(r->n_docs + 1, sizeof(*r->docs));
-    if (!r->docs)
-        return wt_fail(err, WT_ENOMEM, "out of memory");
+    const struct model_doc **docs = wt_calloc(set->n_docs + 1, sizeof(*docs));
     size_t n = 0;
-    for (size_t i = 0; i < r->n_files; i++)
-        for (size_t k = 0; k < r->files[i].n; k++) {
-            r->docs[n] = &r->files[i].items[k];
-            char *text = json_dumps(r->docs[n++]->json, JSON_COMPACT);
-            if (!text)
-                return wt_fail(err, WT_ENOMEM, "out of memory");
-            r->hash = wt_mix64(r->hash ^ wt_siphash(key, text, strlen(text)));
-            free(text);
-        }
-    return 0;
+    if (!docs)
+        return WT_ENOMEM;
+    for (size_t i = 0; i < set->n_files; i++)
+        for (size_t k = 0; k < set->files[i]->docs.n; k++)
+            docs[n++] = &set->files[i]->docs.items[k];
+    int r = model_check_set(docs, n, errors);
+    wt_free(docs);
+    return r == WT_ENOMEM ? r : 0;
 }
 
-static int check_all(struct control_files *f, const struct reading *r, struct wt_err *err)
+static void check_updates(const struct control_files *f, const struct control_file *file,
+                          struct model_errors *errors)
+{
+    for (size_t i = 0; i < file->docs.n; i++) {
+        char key[MODEL_KEY_MAX];
+        bool same;
+        const json_t *old = stored(f, file, i, key, &same);
+        if (old && !same)
+            model_check_update(old, file->docs.items[i].json, errors);
+    }
+}
+
+static int sentence(const struct model_errors *errors, struct wt_err *err)
+{
+    char text[sizeof(err->msg)];
+    model_errors_text(errors, text, sizeof(text));
+    size_t n = strlen(text);
+    while (n && text[n - 1] == '\n')
+        text[--n] = 0;
+    return wt_fail(err, WT_EINVAL, "%s", text);
+}
+
+static int check_all(struct control_files *f, struct wt_err *err)
 {
     struct model_errors errors = {0};
-    for (size_t i = 0; i < r->n_docs; i++)
-        model_check(r->docs[i]->json, r->docs[i]->lines, r->docs[i]->file, &errors);
-    if (errors.n_errors == 0)
-        model_check_set(r->docs, r->n_docs, &errors);
-    for (size_t i = 0; errors.n_errors == 0 && i < r->n_docs; i++) {
-        char key[MODEL_KEY_MAX];
-        json_t *old =
-            control_store_get_key(f->store, model_key(r->docs[i]->json, key, sizeof(key)));
-        if (old)
-            model_check_update(old, r->docs[i]->json, &errors);
-    }
+    int code = 0;
+    for (size_t i = 0; i < f->set.n_files; i++)
+        check_alone(f->set.files[i], &errors);
+    if (errors.n_errors == 0 && check_together(&f->set, &errors) < 0)
+        code = wt_fail(err, WT_ENOMEM, "out of memory");
+    for (size_t i = 0; errors.n_errors == 0 && i < f->set.n_files; i++)
+        check_updates(f, f->set.files[i], &errors);
     for (unsigned i = 0; errors.n_errors == 0 && i < errors.n_warnings; i++)
         wt_log(WT_LOG_WARN, "%s", errors.warnings[i].text);
-    int code = 0;
-    if (errors.n_errors) {
-        char text[sizeof(err->msg)];
-        model_errors_text(&errors, text, sizeof(text));
-        size_t n = strlen(text);
-        while (n && text[n - 1] == '\n')
-            text[--n] = 0;
-        code = wt_fail(err, WT_EINVAL, "%s", text);
-    }
+    if (errors.n_errors)
+        code = sentence(&errors, err);
     model_errors_done(&errors);
     return code;
 }
@@ -204,10 +164,9 @@ static json_t *prepare(const json_t *doc, const json_t *old)
     return made;
 }
 
-static int put(struct control_files *f, const json_t *doc, struct wt_err *err)
+static int put(struct control_files *f, const json_t *doc, const json_t *old, const char *key,
+               struct wt_err *err)
 {
-    char key[MODEL_KEY_MAX];
-    json_t *old = control_store_get_key(f->store, model_key(doc, key, sizeof(key)));
     uint64_t rv = control_store_rv(f->store);
     json_t *made = prepare(doc, old);
     if (!made)
@@ -216,6 +175,27 @@ static int put(struct control_files *f, const json_t *doc, struct wt_err *err)
                 : control_store_create(f->store, made, 0, NULL, err);
     json_decref(made);
     return r < 0 ? wt_wrap(err, r, "%s", key) : control_store_rv(f->store) != rv;
+}
+
+/* 1: an object changed. */
+static int apply_file(struct control_files *f, struct control_file *file, struct wt_map *present,
+                      struct wt_err *err)
+{
+    int changed = 0;
+    for (size_t i = 0; i < file->docs.n; i++) {
+        char key[MODEL_KEY_MAX];
+        bool same;
+        const json_t *old = stored(f, file, i, key, &same);
+        if (wt_map_put(present, wt_str_z(key), f, NULL) < 0)
+            return wt_fail(err, WT_ENOMEM, "out of memory");
+        int r = same ? 0 : put(f, file->docs.items[i].json, old, key, err);
+        if (r < 0)
+            return r;
+        if (!same)
+            file->applied_rv[i] = control_store_doc_rv(control_store_get_key(f->store, key));
+        changed |= r;
+    }
+    return changed;
 }
 
 /* Objects from files that are in none any more: counted, and removed when asked to. */
@@ -243,17 +223,12 @@ static int remove_absent(struct control_files *f, const struct wt_map *present, 
     return r < 0 ? r : n;
 }
 
-static int apply(struct control_files *f, const struct reading *r, bool remove, int *out_absent,
-                 struct wt_err *err)
+static int apply(struct control_files *f, bool remove, int *out_absent, struct wt_err *err)
 {
     struct wt_map present = {0};
     int changed = 0, code = 0;
-    for (size_t i = 0; code >= 0 && i < r->n_docs; i++) {
-        char key[MODEL_KEY_MAX];
-        const json_t *doc = r->docs[i]->json;
-        code = wt_map_put(&present, wt_str_z(model_key(doc, key, sizeof(key))), f, NULL);
-        if (code == 0)
-            code = put(f, doc, err);
+    for (size_t i = 0; code >= 0 && i < f->set.n_files; i++) {
+        code = apply_file(f, f->set.files[i], &present, err);
         changed |= code > 0;
     }
     if (code >= 0)
@@ -265,14 +240,10 @@ static int apply(struct control_files *f, const struct reading *r, bool remove, 
     return changed || (remove && code > 0);
 }
 
-static int read_all(struct control_files *f, struct reading *r, struct wt_err *err)
+static int read_all(struct control_files *f, struct wt_err *err)
 {
-    int code = 0;
-    for (size_t i = 0; code == 0 && i < f->n_paths; i++)
-        code = read_path(r, f->paths[i], err);
-    if (code == 0)
-        code = index_docs(r, err);
-    if (code == 0 && r->n_docs == 0)
+    int code = control_file_set_read(&f->set, f->paths, f->n_paths, err);
+    if (code == 0 && f->set.n_docs == 0)
         code =
             wt_fail(err, WT_EINVAL, "%s: no objects: nothing is changed or removed", f->paths[0]);
     return code;
@@ -296,23 +267,23 @@ static void tell(struct control_files *f, const struct wt_err *err, int64_t wall
 int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int64_t wall_ms,
                         int64_t *out_again_ms, struct wt_err *err)
 {
-    struct reading r = {0};
     struct wt_err own = {0};
+    int absent = 0;
     err = err ? err : &own;
     *out_again_ms = RESCAN_MS;
-    int code = read_all(f, &r, err), absent = 0;
-    bool same = code == 0 && f->read_once && !force && r.hash == f->hash;
+    if (force)
+        control_file_set_forget(&f->set);
+    int code = read_all(f, err);
+    bool same = code == 0 && f->read_once && !force && f->set.hash == f->hash;
     bool remove = same && f->removal_ms && now_ms >= f->removal_ms;
     if (code == 0 && (!same || remove)) {
-        code = check_all(f, &r, err);
+        code = check_all(f, err);
         if (code == 0)
-            code = apply(f, &r, remove, &absent, err);
+            code = apply(f, remove, &absent, err);
         f->read_once = code >= 0;
-        f->hash = r.hash;
+        f->hash = f->set.hash;
         f->removal_ms = code >= 0 && absent ? now_ms + CONTROL_FILES_CONFIRM_MS : 0;
         f->stats.applied += code >= 0;
-    } else if (code == 0) {
-        code = 0;
     }
     if (code < 0) {
         f->stats.rejected++;
@@ -324,7 +295,6 @@ int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int
     }
     if (f->removal_ms)
         *out_again_ms = f->removal_ms > now_ms ? f->removal_ms - now_ms : 1;
-    reading_done(&r);
     return code;
 }
 

@@ -1,5 +1,5 @@
-/* Objects from files (`-f DIR|FILE`): read whole, checked whole, then applied. One bad file changes
- * nothing.
+/* Objects from files (`-f DIR|FILE`): what changed is read (control/file_set.h), the whole is
+ * checked, then applied. One bad file changes nothing.
  *
  * An object that came from a file and is in none any more is removed, but never on a reading that
  * is empty, and only once a second reading, later, has said the same: an editor or a copy in
@@ -16,12 +16,13 @@ struct control_files;
 
 struct control_files_stats {
     uint64_t applied, rejected; /* readings */
+    uint64_t read;              /* files whose bytes were read */
 };
 
 /* `paths` are files and directories (whose *.yaml, *.yml and *.json are read, in the order of their
- * names); borrowed. */
-struct control_files *control_files_new(struct control_store *store, const char *const *paths,
-                                        size_t n_paths);
+ * names); borrowed, as `sys`. */
+struct control_files *control_files_new(struct control_store *store, struct io_sys *sys,
+                                        const char *const *paths, size_t n_paths);
 void control_files_free(struct control_files *f);
 
 /* Reads and applies when something differs from the last reading. 1: objects changed, 0: nothing

@@ -13,12 +13,15 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
     GRACE_MS = 2000, /* proxies report within it after a start of ours */
-    DEBOUNCE_MS = 100,
+    QUIET_MS = 20,   /* after the last event on watched files; a copy of many is one change */
+    UNFINISHED_MS = 100,
+    SETTLE_MAX_MS = 500,
     BODY_MAX = 3 << 20,
     CONNECTIONS_MAX = 256,
     TRY_AGAIN_MS = 5000,
@@ -111,6 +114,7 @@ static void add_metrics(void *ctx, struct wt_buf *out)
         {"reconcile_failures_total", "counter", "Reconciles that failed.", r.failures},
         {"files_applied_total", "counter", "Readings of files that were applied.", f.applied},
         {"files_rejected_total", "counter", "Readings of files that were refused.", f.rejected},
+        {"files_read_total", "counter", "Files read because they were not as before.", f.read},
         {"syncs_total", "counter", "Reports of proxies.", c->sync.requests},
         {"snapshot_version", "gauge", "Version of the published snapshot.",
          model_snapshot_version(control_publisher_snapshot(c->publisher))},
@@ -156,13 +160,33 @@ static void apply_files(struct control *c, bool force, int64_t *again_ms)
         *again_ms = TRY_AGAIN_MS;
 }
 
-/* Empties the inotify queue: what happened matters less than that it did. */
-static void drain(struct io_stream *s)
+/* Empties the inotify queue: what happened matters less than that it did. True when the last news
+ * is of a file just made: it is being written, and the end of that will be news again. */
+static bool drain(struct io_stream *s)
 {
-    char events[4096];
-    while (read(s->fd, events, sizeof(events)) > 0)
-        ;
+    _Alignas(struct inotify_event) char events[4096];
+    uint32_t last = 0;
+    for (ssize_t n; (n = read(s->fd, events, sizeof(events))) > 0;)
+        for (ssize_t at = 0; at < n;) {
+            const struct inotify_event *e = (const void *)(events + at);
+            last = e->mask;
+            at += (ssize_t)(sizeof(*e) + e->len);
+        }
     s->ready &= (uint8_t)~IO_IN;
+    return last & IN_CREATE;
+}
+
+/* After a first event: until there was none for a moment. */
+static int settle(struct control *c)
+{
+    int64_t end_ms = io_now_ms() + SETTLE_MAX_MS;
+    for (int r = 1; r > 0 && io_now_ms() < end_ms;) {
+        int64_t quiet_ms = drain(&c->watched) ? UNFINISHED_MS : QUIET_MS;
+        r = io_wait(&c->watched, IO_IN, io_now_ms() + quiet_ms);
+        if (r == WT_ECANCELED)
+            return r;
+    }
+    return 0;
 }
 
 static void run_files(void *arg)
@@ -178,11 +202,8 @@ static void run_files(void *arg)
         int r = c->watched.fd >= 0 ? io_wait(&c->watched, IO_IN, until) : io_sleep_until(until);
         if (r == WT_ECANCELED)
             return;
-        if (c->watched.fd >= 0 && r > 0) {
-            if (io_sleep_until(io_now_ms() + DEBOUNCE_MS) < 0)
-                return;
-            drain(&c->watched);
-        }
+        if (c->watched.fd >= 0 && r > 0 && settle(c) < 0)
+            return;
         bool force = c->read_files_again;
         c->read_files_again = false;
         apply_files(c, force, &again_ms);
@@ -277,7 +298,7 @@ static int open_all(struct control *c, struct wt_err *err)
         return r;
     c->reports = control_reports_new();
     c->reconciler = c->reports ? control_reconciler_new(c->store, c->reports) : NULL;
-    c->files = o->n_files ? control_files_new(c->store, o->files, o->n_files) : NULL;
+    c->files = o->n_files ? control_files_new(c->store, io_sys_here(), o->files, o->n_files) : NULL;
     if (!c->reconciler || (o->n_files && !c->files))
         return wt_fail(err, WT_ENOMEM, "out of memory");
     control_store_on_change(c->store, on_change, c);

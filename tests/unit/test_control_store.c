@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/event.h"
-#include "control/files.h"
 #include "control/publish.h"
 #include "control/report.h"
 #include "model/slots.h"
@@ -350,59 +349,6 @@ static void counts_go_on_over_boots(void **unused)
     control_reports_free(r);
 }
 
-static void write_text(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-#define BACKEND(name)                                                                              \
-    "---\napiVersion: watari.dev/v1alpha1\nkind: Backend\nmetadata: {name: " name "}\n"            \
-    "spec: {endpoints: [{address: 10.0.0.1, port: 80}]}\n"
-
-static void bad_and_empty_files_change_nothing(void **unused)
-{
-    (void)unused;
-    static const struct {
-        const char *text;
-        int64_t now_ms;
-        int result; /* 1, 0 or an error */
-        size_t backends;
-    } rows[] = {
-        {BACKEND("a") BACKEND("b"), 0, 1, 2},
-        {BACKEND("a") BACKEND("b"), 100, 0, 2},
-        {BACKEND("a") "---\nkind: Bakend\n", 200, WT_EINVAL, 2},
-        {"", 300, WT_EINVAL, 2},
-        {BACKEND("a"), 400, 0, 2},  /* b is missing, once */
-        {BACKEND("a"), 900, 0, 2},  /* not for long enough */
-        {BACKEND("a"), 1500, 1, 1}, /* still: it goes */
-        {BACKEND("c"), 1600, 1, 2},
-        {BACKEND("a") BACKEND("c"), 9000, 0, 2}, /* it was a moment only */
-    };
-    char dir[] = "/tmp/watari-files-XXXXXX", path[64];
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/site.yaml", dir);
-    struct control_store *s = open_store(":memory:");
-    const char *const paths[] = {dir};
-    struct control_files *f = control_files_new(s, paths, 1);
-    wt_log_set_level(WT_LOG_ERROR);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct wt_err err = {0};
-        int64_t again_ms;
-        write_text(path, rows[i].text);
-        int r = control_files_apply(f, false, rows[i].now_ms, 1000, &again_ms, &err);
-        if (r != rows[i].result)
-            fail_msg("row %zu: %d: %s", i, r, err.msg);
-        assert_int_equal(control_store_count(s, model_kind_backend), rows[i].backends);
-    }
-    control_files_free(f);
-    control_store_free(s);
-    unlink(path);
-    rmdir(dir);
-}
-
 /* A site that has lost its store gives its key back, once, and before another has left the house.
  */
 static void a_lost_site_key_is_taken_back(void **state)
@@ -438,7 +384,6 @@ int main(void)
         cmocka_unit_test(a_status_without_effect_is_not_published),
         cmocka_unit_test(silence_is_not_zero),
         cmocka_unit_test(counts_go_on_over_boots),
-        cmocka_unit_test(bad_and_empty_files_change_nothing),
         cmocka_unit_test(a_lost_site_key_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,288 @@
+/* Watched files: what is read again, what is refused, and that no failing call of the system costs
+ * more than a sentence. */
+#include "control/files.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/sys_fault.h"
+#include "io/sys_sim.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define BACKEND(name) BACKEND_PORT(name, "80")
+#define BACKEND_PORT(name, port)                                                                   \
+    "---\napiVersion: watari.dev/v1alpha1\nkind: Backend\nmetadata: {name: " name "}\n"            \
+    "spec: {endpoints: [{address: 10.0.0.1, port: " port "}]}\n"
+
+/* A directory /site of the simulated machine, watched through a system that can fail. */
+struct site {
+    struct io_sim *sim;
+    struct io_sys_fault fault;
+    struct control_store *store;
+    struct control_files *files;
+    int64_t now_ms;
+};
+
+static void setup(struct site *s, const char *const *paths, size_t n_paths)
+{
+    struct io_sim_options options = {.seed = 1};
+    *s = (struct site){0};
+    assert_int_equal(io_sim_new(&options, &s->sim), 0);
+    io_sys_fault_init(&s->fault, io_sim_sys(s->sim));
+    assert_int_equal(control_store_open(":memory:", io_sys_real(), &s->store, NULL), 0);
+    s->files = control_files_new(s->store, &s->fault.sys, paths, n_paths);
+    assert_non_null(s->files);
+}
+
+static void teardown(struct site *s)
+{
+    control_files_free(s->files);
+    control_store_free(s->store);
+    assert_int_equal(io_sim_open_fds(s->sim), 0);
+    io_sim_free(s->sim);
+}
+
+static void write_file(struct site *s, const char *path, const char *text)
+{
+    assert_int_equal(io_file_write(io_sim_sys(s->sim), path, wt_str_z(text), 0600, NULL), 0);
+}
+
+/* Moves the clock of the simulated machine. */
+static void pass(struct site *s, int64_t ms)
+{
+    struct io_sys *sys = io_sim_sys(s->sim);
+    struct io_ready none;
+    int fd = sys->poll_open(sys);
+    assert_int_equal(sys->poll_wait(sys, fd, &none, 1, ms), 0);
+    sys->close(sys, fd);
+    s->now_ms += ms;
+}
+
+static int apply(struct site *s, struct wt_err *err)
+{
+    int64_t again_ms;
+    *err = (struct wt_err){0};
+    return control_files_apply(s->files, false, s->now_ms, 1000, &again_ms, err);
+}
+
+static int64_t port_of(const struct site *s, const char *name)
+{
+    const json_t *b = control_store_get(s->store, model_kind_backend, "default", name);
+    const json_t *list = json_object_get(json_object_get(b, "spec"), "endpoints");
+    return json_integer_value(json_object_get(json_array_get(list, 0), "port"));
+}
+
+static const char *const dir[] = {"/site"};
+
+static void bad_and_empty_files_change_nothing(void **unused)
+{
+    static const struct {
+        const char *text;
+        int64_t now_ms;
+        int result; /* 1, 0 or an error */
+        size_t backends;
+    } rows[] = {
+        {BACKEND("a") BACKEND("b"), 0, 1, 2},
+        {BACKEND("a") BACKEND("b"), 100, 0, 2},
+        {BACKEND("a") "---\nkind: Bakend\n", 200, WT_EINVAL, 2},
+        {"", 300, WT_EINVAL, 2},
+        {BACKEND("a"), 400, 0, 2},  /* b is missing, once */
+        {BACKEND("a"), 900, 0, 2},  /* not for long enough */
+        {BACKEND("a"), 1500, 1, 1}, /* still: it goes */
+        {BACKEND("c"), 1600, 1, 2},
+        {BACKEND("a") BACKEND("c"), 9000, 0, 2}, /* it was a moment only */
+    };
+    struct site s;
+    setup(&s, dir, 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct wt_err err;
+        write_file(&s, "/site/site.yaml", rows[i].text);
+        s.now_ms = rows[i].now_ms;
+        int r = apply(&s, &err);
+        if (r != rows[i].result)
+            fail_msg("row %zu: %d: %s", i, r, err.msg);
+        assert_int_equal(control_store_count(s.store, model_kind_backend), rows[i].backends);
+    }
+    teardown(&s);
+}
+
+enum { MANY = 50, LATER_MS = 5000 };
+
+static void setup_many(struct site *s)
+{
+    char path[64], text[256];
+    setup(s, dir, 1);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(path, sizeof(path), "/site/%02d.yaml", i);
+        snprintf(text, sizeof(text), BACKEND("b%d"), i);
+        write_file(s, path, text);
+    }
+    pass(s, LATER_MS);
+}
+
+/* Rows are steps of one story. `read` counts the files whose bytes were read for it. */
+static void only_what_changed_is_read(void **unused)
+{
+    static const struct {
+        const char *path, *text; /* NULL: nothing is written; text NULL: removed */
+        int64_t wait_ms;         /* before it is applied */
+        int result;
+        unsigned read;
+        const char *name;
+        int64_t port; /* 0: it is not there */
+    } rows[] = {
+        {NULL, NULL, 0, 1, MANY, "b7", 80},
+        {NULL, NULL, LATER_MS, 0, 0, "b7", 80},
+        {"/site/07.yaml", BACKEND_PORT("b7", "81"), LATER_MS, 1, 1, "b7", 81},
+        {NULL, NULL, LATER_MS, 0, 0, "b7", 81},
+        /* Young: the same size within the same tick may be another content. */
+        {"/site/07.yaml", BACKEND_PORT("b7", "82"), 0, 1, 1, "b7", 82},
+        {"/site/07.yaml", BACKEND_PORT("b7", "83"), 0, 1, 1, "b7", 83},
+        {NULL, NULL, LATER_MS, 0, 1, "b7", 83},
+        {NULL, NULL, 0, 0, 0, "b7", 83},
+        /* Two of the same name, far apart: found though the other was not read again. */
+        {"/site/07.yaml", BACKEND_PORT("b33", "84"), LATER_MS, WT_EINVAL, 1, "b33", 80},
+        {"/site/07.yaml", "broken: [", LATER_MS, WT_EINVAL, 1, "b7", 83},
+        {"/site/08.yaml", BACKEND_PORT("b8", "85"), LATER_MS, WT_EINVAL, 1, "b8", 80},
+        {"/site/07.yaml", BACKEND_PORT("b7", "86"), LATER_MS, 1, 2, "b8", 85},
+        {NULL, NULL, 0, 0, 0, "b7", 86},
+        /* Gone: removed when a second reading says so. */
+        {"/site/07.yaml", NULL, LATER_MS, 0, 0, "b7", 86},
+        {NULL, NULL, LATER_MS, 1, 0, "b7", 0},
+        {"/site/07.yaml", BACKEND_PORT("b7", "87"), LATER_MS, 1, 1, "b7", 87},
+    };
+    struct site s;
+    setup_many(&s);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct io_sys *sys = io_sim_sys(s.sim);
+        struct wt_err err;
+        if (rows[i].path && rows[i].text)
+            write_file(&s, rows[i].path, rows[i].text);
+        else if (rows[i].path)
+            assert_int_equal(sys->unlink(sys, rows[i].path), 0);
+        if (rows[i].wait_ms)
+            pass(&s, rows[i].wait_ms);
+        uint64_t before = control_files_stats(s.files).read;
+        int r = apply(&s, &err);
+        if (r != rows[i].result)
+            fail_msg("row %zu: %d: %s", i, r, err.msg);
+        if (control_files_stats(s.files).read - before != rows[i].read)
+            fail_msg("row %zu: %u files read", i,
+                     (unsigned)(control_files_stats(s.files).read - before));
+        if (port_of(&s, rows[i].name) != rows[i].port)
+            fail_msg("row %zu: port %d", i, (int)port_of(&s, rows[i].name));
+    }
+    teardown(&s);
+}
+
+/* A change of any file brings back what the API has changed in objects of the others. */
+static void files_overrule_the_api(void **unused)
+{
+    struct site s;
+    struct wt_err err;
+    setup_many(&s);
+    assert_int_equal(apply(&s, &err), 1);
+    json_t *other = json_deep_copy(control_store_get(s.store, model_kind_backend, "default", "b9"));
+    json_t *list = json_object_get(json_object_get(other, "spec"), "endpoints");
+    json_object_set_new(json_array_get(list, 0), "port", json_integer(9999));
+    assert_int_equal(control_store_update(s.store, other, CONTROL_SPEC, NULL, 0, NULL, NULL), 0);
+    json_decref(other);
+    assert_int_equal(port_of(&s, "b9"), 9999);
+    write_file(&s, "/site/01.yaml", BACKEND_PORT("b1", "81"));
+    assert_int_equal(apply(&s, &err), 1);
+    assert_int_equal(port_of(&s, "b9"), 80);
+    uint64_t rv = control_store_rv(s.store);
+    write_file(&s, "/site/01.yaml", BACKEND_PORT("b1", "82"));
+    assert_int_equal(apply(&s, &err), 1);
+    assert_int_equal(control_store_rv(s.store), rv + 1);
+    teardown(&s);
+}
+
+/* One change; a directory and three files are looked at; the nth call of `kind` fails, once. */
+static int play(struct site *s, enum io_call kind, uint64_t nth, size_t short_bytes,
+                struct wt_err *err)
+{
+    static const char *const paths[] = {"/site", "/other.yaml"};
+    setup(s, paths, 2);
+    write_file(s, "/site/a.yaml", BACKEND("a"));
+    write_file(s, "/site/b.yaml", BACKEND("b"));
+    write_file(s, "/other.yaml", BACKEND("c"));
+    assert_int_equal(apply(s, err), 1);
+    write_file(s, "/site/b.yaml", BACKEND_PORT("b", "81") BACKEND("d"));
+    io_sys_fault_set(&s->fault, kind, nth, false);
+    s->fault.short_bytes = short_bytes;
+    return apply(s, err);
+}
+
+static void check_end(struct site *s)
+{
+    struct wt_err err;
+    int r = apply(s, &err);
+    if (r < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(port_of(s, "b"), 81);
+    assert_int_equal(control_store_count(s->store, model_kind_backend), 4);
+}
+
+static void each_call_fails_once(void **unused)
+{
+    struct site s;
+    struct wt_err err;
+    unsigned n_failed = 0;
+    assert_int_equal(play(&s, IO_CALL_ANY, 0, 5, &err), 1);
+    uint64_t calls[IO_CALL_COUNT];
+    memcpy(calls, s.fault.n_calls, sizeof(calls));
+    check_end(&s);
+    teardown(&s);
+    assert_true(calls[IO_CALL_stat] == 4 && calls[IO_CALL_open] && calls[IO_CALL_read_dir]);
+    for (int kind = 0; kind < IO_CALL_COUNT; kind++)
+        for (uint64_t nth = 1; nth <= calls[kind]; nth++) {
+            int r = play(&s, (enum io_call)kind, nth, 5, &err);
+            assert_int_equal(s.fault.n_failed, 1);
+            n_failed += r < 0;
+            if (kind == IO_CALL_close ? r != 1 : r >= 0)
+                fail_msg("%s %d: %d", io_call_name((enum io_call)kind), (int)nth, r);
+            if (r < 0) { /* the old state, and one sentence that names the place */
+                assert_int_equal(port_of(&s, "b"), 80);
+                assert_int_equal(control_store_count(s.store, model_kind_backend), 3);
+                assert_non_null(strchr(err.msg, '/'));
+                assert_null(strchr(err.msg, '\n'));
+            }
+            check_end(&s);
+            teardown(&s);
+        }
+    assert_true(n_failed > 20);
+}
+
+static void a_path_that_is_no_file_is_refused(void **unused)
+{
+    static const char *const paths[] = {"/dev/null"};
+    struct control_store *store;
+    struct wt_err err;
+    int64_t again_ms;
+    assert_int_equal(control_store_open(":memory:", io_sys_real(), &store, NULL), 0);
+    struct control_files *f = control_files_new(store, io_sys_real(), paths, 1);
+    assert_int_equal(control_files_apply(f, false, 0, 0, &again_ms, &err), WT_EINVAL);
+    assert_string_equal(err.msg, "/dev/null: not a regular file");
+    control_files_free(f);
+    control_store_free(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_and_empty_files_change_nothing),
+        cmocka_unit_test(only_what_changed_is_read),
+        cmocka_unit_test(files_overrule_the_api),
+        cmocka_unit_test(each_call_fails_once),
+        cmocka_unit_test(a_path_that_is_no_file_is_refused),
+    };
+    wt_log_set_level(WT_LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
