@@ -62,7 +62,7 @@ static int ask(struct proxy *p, const char *address, struct wt_err *err)
         return fd;
     }
     if (fd >= 0)
-        close(fd);
+        p->sys->close(p->sys, fd);
     if (wt_str_starts(answer, WT_STR("error ")))
         answer = wt_str_sub(answer, 6, answer.len);
     return wt_fail(err, WT_EIO, "%.*s", WT_ARG(answer));

@@ -15,8 +15,10 @@ struct lane_node {
 };
 
 struct proxy_logger {
+    struct io_sys *sys;
     int fd;
     char *path; /* NULL: standard output */
+    bool torn;  /* the file ends within a line */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t more;
@@ -24,7 +26,7 @@ struct proxy_logger {
     struct lane_node *spare;
     unsigned n_queued, n_spare;
     bool stop, reopen;
-    _Atomic uint64_t write_errors;
+    _Atomic uint64_t write_errors, lines_lost;
 };
 
 static struct lane_node *node_of(char *bytes)
@@ -32,33 +34,56 @@ static struct lane_node *node_of(char *bytes)
     return (struct lane_node *)(void *)(bytes - offsetof(struct lane_node, bytes));
 }
 
-static int open_file(const char *path)
+static int open_file(struct io_sys *sys, const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    return sys->open(sys, path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
 }
 
-/* A full disk loses this lane and no more: the next one tries again. */
+/* How many of the bytes are in the file then. */
+static size_t write_all(struct proxy_logger *l, struct wt_str bytes)
+{
+    size_t at = 0;
+    while (at < bytes.len) {
+        ssize_t put = l->sys->write(l->sys, l->fd, bytes.ptr + at, bytes.len - at);
+        if (put == -EINTR)
+            continue;
+        if (put <= 0)
+            break;
+        at += (size_t)put;
+        l->torn = bytes.ptr[at - 1] != '\n';
+    }
+    return at;
+}
+
+/* A full disk loses this lane and no more: the next one tries again, on a line of its own. */
 static void write_lane(struct proxy_logger *l, const struct lane_node *n)
 {
-    for (size_t at = 0; at < n->len;) {
-        ssize_t put = write(l->fd, n->bytes + at, n->len - at);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0) {
-            atomic_fetch_add(&l->write_errors, 1);
-            return;
-        }
-        at += (size_t)put;
-    }
+    size_t at = 0;
+    if (!l->torn || write_all(l, WT_STR("\n")) == 1)
+        at = write_all(l, wt_str(n->bytes, n->len));
+    if (at == n->len)
+        return;
+    uint64_t lost = 0;
+    for (; at < n->len; at++)
+        lost += n->bytes[at] == '\n';
+    atomic_fetch_add(&l->lines_lost, lost);
+    atomic_fetch_add(&l->write_errors, 1);
 }
 
 static void reopen(struct proxy_logger *l)
 {
-    int fd = l->path ? open_file(l->path) : -1;
+    int fd = l->path ? open_file(l->sys, l->path) : -1;
     if (fd < 0)
         return; /* the old file is better than none */
-    close(l->fd);
+    l->sys->close(l->sys, l->fd);
     l->fd = fd;
+    l->torn = false;
+}
+
+static void close_file(struct proxy_logger *l)
+{
+    if (l->path && l->fd >= 0)
+        l->sys->close(l->sys, l->fd);
 }
 
 static void *writer(void *arg)
@@ -92,21 +117,22 @@ static void *writer(void *arg)
     return NULL;
 }
 
-int proxy_logger_new(const char *path, struct proxy_logger **out, struct wt_err *err)
+int proxy_logger_new(struct io_sys *sys, const char *path, struct proxy_logger **out,
+                     struct wt_err *err)
 {
     struct proxy_logger *l = wt_calloc(1, sizeof *l);
     if (!l)
         return wt_fail(err, WT_ENOMEM, "access log: out of memory");
     bool file = path && strcmp(path, "-") != 0;
+    l->sys = sys;
     l->path = file ? wt_str_dup(wt_str_z(path)) : NULL;
-    l->fd = file ? open_file(path) : dup(STDOUT_FILENO);
+    l->fd = file ? l->path ? open_file(sys, path) : -ENOMEM : STDOUT_FILENO;
     l->last = &l->first;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->more, NULL);
-    int e = l->fd < 0 ? errno : pthread_create(&l->thread, NULL, writer, l);
+    int e = l->fd < 0 ? -l->fd : pthread_create(&l->thread, NULL, writer, l);
     if (e) {
-        if (l->fd >= 0)
-            close(l->fd);
+        close_file(l);
         wt_free(l->path);
         wt_free(l);
         return wt_fail(err, wt_code_from_errno(e), "access log %s: %s", file ? path : "(stdout)",
@@ -133,7 +159,7 @@ void proxy_logger_free(struct proxy_logger *l)
     pthread_mutex_unlock(&l->lock);
     pthread_join(l->thread, NULL);
     free_nodes(l->spare);
-    close(l->fd);
+    close_file(l);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->more);
     wt_free(l->path);
@@ -192,4 +218,9 @@ char *proxy_log_room(struct proxy_logger *l, struct proxy_log_lane *lane, size_t
 uint64_t proxy_logger_write_errors(const struct proxy_logger *l)
 {
     return atomic_load(&l->write_errors);
+}
+
+uint64_t proxy_logger_lines_lost(const struct proxy_logger *l)
+{
+    return atomic_load(&l->lines_lost);
 }

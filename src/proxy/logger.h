@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "io/sys.h"
 
 enum {
     PROXY_LOG_LANE_BYTES = 64 << 10,
@@ -23,8 +24,9 @@ struct proxy_log_lane {
     size_t len;
 };
 
-/* `path` NULL or "-": standard output. */
-int proxy_logger_new(const char *path, struct proxy_logger **out, struct wt_err *err) WT_NODISCARD;
+/* `path` NULL or "-": standard output. `sys` is called from the writer's thread too. */
+int proxy_logger_new(struct io_sys *sys, const char *path, struct proxy_logger **out,
+                     struct wt_err *err) WT_NODISCARD;
 void proxy_logger_free(struct proxy_logger *l); /* writes what was handed over, ends the thread */
 void proxy_logger_reopen(struct proxy_logger *l);
 
@@ -39,7 +41,8 @@ static inline void proxy_log_added(struct proxy_log_lane *lane, size_t n)
 void proxy_log_flush(struct proxy_logger *l,
                      struct proxy_log_lane *lane); /* hands over what is there */
 
-uint64_t
-proxy_logger_write_errors(const struct proxy_logger *l); /* lanes lost to a full disk or the like */
+/* Lanes that a full disk or the like has cut, and the lines they lost. */
+uint64_t proxy_logger_write_errors(const struct proxy_logger *l);
+uint64_t proxy_logger_lines_lost(const struct proxy_logger *l);
 
 #endif

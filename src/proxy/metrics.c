@@ -321,6 +321,8 @@ static void render_info(struct proxy_stats *s, const struct proxy_metrics_info *
         {"watari_access_log_write_errors_total", "counter",
          "Pieces of the access log (up to 64 KiB) that could not be written: a full disk, say.",
          info->log_write_errors},
+        {"watari_access_log_lost_total", "counter", "Access log lines lost with them.",
+         info->log_lines_lost},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         add_head(out, rows[i].name, rows[i].type, rows[i].help);

@@ -290,7 +290,7 @@ static int open_log(struct proxy *p, struct wt_err *err)
                 : proxy_log_format_new_text(wt_str_z(proxy_log_default_text), &format, err);
     p->shared.log_format = r == 0 ? format : NULL;
     if (r == 0 && p->options->access_log)
-        r = proxy_logger_new(p->options->access_log, &p->shared.logger, err);
+        r = proxy_logger_new(p->sys, p->options->access_log, &p->shared.logger, err);
     return r;
 }
 
