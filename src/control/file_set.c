@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "io/file.h"
+#include "model/kind.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,10 +16,33 @@ enum { FILE_BYTES = 8 << 20, YOUNG_MS = 2000 };
 
 static const struct wt_hash_key hash_key = {0x66696c6573, 0x72656164};
 
+static void notes_free(struct control_file_note *notes, size_t n)
+{
+    for (size_t i = 0; notes && i < n; i++) {
+        wt_free(notes[i].key);
+        json_decref(notes[i].applied);
+    }
+    wt_free(notes);
+}
+
+static struct control_file_note *notes_new(const struct model_docs *docs)
+{
+    struct control_file_note *notes = wt_calloc(docs->n + 1, sizeof(*notes));
+    char key[MODEL_KEY_MAX];
+    for (size_t i = 0; notes && i < docs->n; i++) {
+        notes[i].key = wt_str_dup(wt_str_z(model_key(docs->items[i].json, key, sizeof(key))));
+        if (!notes[i].key) {
+            notes_free(notes, docs->n);
+            return NULL;
+        }
+    }
+    return notes;
+}
+
 static void file_free(struct control_file *f)
 {
+    notes_free(f->notes, f->docs.n);
     model_docs_done(&f->docs);
-    wt_free(f->applied_rv);
     wt_free(f->path);
     wt_free(f);
 }
@@ -55,16 +79,16 @@ static int parse(struct control_file *f, struct wt_str text, struct wt_err *err)
     int r = model_yaml_parse(text, f->path, &docs, err);
     if (r < 0)
         return r;
-    uint64_t *rvs = wt_calloc(docs.n + 1, sizeof(*rvs));
-    if (!rvs || hash_docs(&docs, &hash) < 0) {
+    struct control_file_note *notes = notes_new(&docs);
+    if (!notes || hash_docs(&docs, &hash) < 0) {
+        notes_free(notes, docs.n);
         model_docs_done(&docs);
-        wt_free(rvs);
         return wt_fail(err, WT_ENOMEM, "%s: out of memory", f->path);
     }
+    notes_free(f->notes, f->docs.n);
     model_docs_done(&f->docs);
-    wt_free(f->applied_rv);
     f->docs = docs;
-    f->applied_rv = rvs;
+    f->notes = notes;
     f->docs_hash = hash;
     f->clean = false;
     return 0;
@@ -80,7 +104,7 @@ static int read_content(struct control_file_set *set, struct control_file *f,
         return r;
     set->n_read++;
     uint64_t hash = wt_hash_str(hash_key, wt_buf_str(&text));
-    if (!f->applied_rv || hash != f->bytes_hash)
+    if (!f->notes || hash != f->bytes_hash)
         r = parse(f, wt_buf_str(&text), err);
     if (r < 0)
         return r;
@@ -136,7 +160,7 @@ static int add_file(struct control_file_set *set, const char *path, const struct
     if (!f || append(set, f) < 0)
         return wt_fail(err, WT_ENOMEM, "%s: out of memory", path);
     int r = 0;
-    if (!f->applied_rv || f->young || !same_file(&f->stat, stat))
+    if (!f->notes || f->young || !same_file(&f->stat, stat))
         r = read_content(set, f, stat, err);
     if (r < 0)
         return r;

@@ -14,16 +14,23 @@
 
 enum { CONTROL_DOCUMENTS_MAX = 50000 };
 
+/* What the reader notes about a document; gone when the file's content changes. */
+struct control_file_note {
+    char *key; /* of the object */
+    json_t
+        *applied;  /* what the store held after this document was put there, a reference; or NULL */
+    bool in_force; /* the store holds just that */
+};
+
 struct control_file {
     char *path;
     struct io_stat stat;
     bool young;
+    bool clean; /* nothing is wrong with any document by itself, nor worth a warning */
     uint64_t bytes_hash, docs_hash;
     struct model_docs docs;
-    /* The reader's notes; gone when the content changes: */
-    uint64_t *applied_rv; /* per document: the resourceVersion in the store since; 0: none */
-    bool clean;           /* nothing is wrong with any document by itself, nor worth a warning */
-    uint64_t seen;        /* the reading it was in last */
+    struct control_file_note *notes; /* one a document; NULL: it was never read */
+    uint64_t seen;                   /* the reading it was in last */
 };
 
 struct control_file_set {

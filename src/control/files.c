@@ -10,6 +10,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
@@ -52,17 +53,6 @@ struct control_files_stats control_files_stats(const struct control_files *f)
     return stats;
 }
 
-/* What the store holds of this document; *out_same: it is what was put there last, from this very
- * document. */
-static json_t *stored(const struct control_files *f, const struct control_file *file, size_t i,
-                      char key[MODEL_KEY_MAX], bool *out_same)
-{
-    json_t *old =
-        control_store_get_key(f->store, model_key(file->docs.items[i].json, key, MODEL_KEY_MAX));
-    *out_same = old && file->applied_rv[i] && control_store_doc_rv(old) == file->applied_rv[i];
-    return old;
-}
-
 static void check_alone(struct control_file *file, struct model_errors *errors)
 {
     unsigned errors_before = errors->n_errors + errors->n_more,
@@ -94,10 +84,10 @@ static void check_updates(const struct control_files *f, const struct control_fi
                           struct model_errors *errors)
 {
     for (size_t i = 0; i < file->docs.n; i++) {
-        char key[MODEL_KEY_MAX];
-        bool same;
-        const json_t *old = stored(f, file, i, key, &same);
-        if (old && !same)
+        struct control_file_note *note = &file->notes[i];
+        const json_t *old = control_store_get_key(f->store, note->key);
+        note->in_force = old && old == note->applied;
+        if (old && !note->in_force)
             model_check_update(old, file->docs.items[i].json, errors);
     }
 }
@@ -164,76 +154,102 @@ static json_t *prepare(const json_t *doc, const json_t *old)
     return made;
 }
 
-static int put(struct control_files *f, const json_t *doc, const json_t *old, const char *key,
+static int put(struct control_files *f, const json_t *doc, struct control_file_note *note,
                struct wt_err *err)
 {
+    const json_t *old = control_store_get_key(f->store, note->key);
     uint64_t rv = control_store_rv(f->store);
-    json_t *made = prepare(doc, old);
+    json_t *made = prepare(doc, old), *now = NULL;
     if (!made)
         return wt_fail(err, WT_ENOMEM, "out of memory");
-    int r = old ? control_store_update(f->store, made, CONTROL_SPEC, NULL, 0, NULL, err)
-                : control_store_create(f->store, made, 0, NULL, err);
+    int r = old ? control_store_update(f->store, made, CONTROL_SPEC, NULL, 0, &now, err)
+                : control_store_create(f->store, made, 0, &now, err);
     json_decref(made);
-    return r < 0 ? wt_wrap(err, r, "%s", key) : control_store_rv(f->store) != rv;
+    if (r < 0)
+        return wt_wrap(err, r, "%s", note->key);
+    json_decref(note->applied);
+    note->applied = now;
+    return control_store_rv(f->store) != rv;
 }
 
-/* 1: an object changed. */
-static int apply_file(struct control_files *f, struct control_file *file, struct wt_map *present,
-                      struct wt_err *err)
+/* ---- removal ---- */
+
+/* What the documents of all files are in the store, by address. */
+struct present {
+    const json_t **items;
+    size_t n;
+};
+
+static int by_address(const void *a, const void *b)
 {
-    int changed = 0;
-    for (size_t i = 0; i < file->docs.n; i++) {
-        char key[MODEL_KEY_MAX];
-        bool same;
-        const json_t *old = stored(f, file, i, key, &same);
-        if (wt_map_put(present, wt_str_z(key), f, NULL) < 0)
-            return wt_fail(err, WT_ENOMEM, "out of memory");
-        int r = same ? 0 : put(f, file->docs.items[i].json, old, key, err);
-        if (r < 0)
-            return r;
-        if (!same)
-            file->applied_rv[i] = control_store_doc_rv(control_store_get_key(f->store, key));
-        changed |= r;
+    const json_t *x = *(const json_t *const *)a, *y = *(const json_t *const *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int list_present(const struct control_file_set *set, struct present *out)
+{
+    struct present p = {wt_calloc(set->n_docs + 1, sizeof(json_t *)), 0};
+    if (!p.items)
+        return WT_ENOMEM;
+    for (size_t i = 0; i < set->n_files; i++)
+        for (size_t k = 0; k < set->files[i]->docs.n; k++)
+            p.items[p.n++] = set->files[i]->notes[k].applied;
+    qsort(p.items, p.n, sizeof(json_t *), by_address);
+    *out = p;
+    return 0;
+}
+
+static bool is_absent(const struct present *p, const json_t *doc)
+{
+    return !bsearch(&doc, p->items, p->n, sizeof(json_t *), by_address) && is_from_file(doc) &&
+           !json_object_get(json_object_get(doc, "metadata"), "deletionTimestamp");
+}
+
+static int remove_of(struct control_files *f, const struct present *p,
+                     const struct model_kind *kind, struct wt_err *err)
+{
+    json_t *list = control_store_list(f->store, kind, NULL), *doc;
+    size_t i;
+    int r = list ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+    json_array_foreach(list, i, doc)
+    {
+        if (r == 0 && is_absent(p, doc))
+            r = control_store_delete(f->store, kind, model_namespace(doc), model_name(doc), 0, 0,
+                                     NULL, err);
     }
-    return changed;
+    json_decref(list);
+    return r;
 }
 
 /* Objects from files that are in none any more: counted, and removed when asked to. */
-static int remove_absent(struct control_files *f, const struct wt_map *present, bool remove,
-                         struct wt_err *err)
+static int remove_absent(struct control_files *f, bool remove, struct wt_err *err)
 {
+    struct present p;
     int n = 0, r = 0;
-    for (unsigned k = 0; k < model_kinds_len; k++) {
-        json_t *list = control_store_list(f->store, &model_kinds[k], NULL), *doc;
-        size_t i;
-        json_array_foreach(list, i, doc)
-        {
-            char key[MODEL_KEY_MAX];
-            model_key(doc, key, sizeof(key));
-            bool leaving = json_object_get(json_object_get(doc, "metadata"), "deletionTimestamp");
-            if (r < 0 || leaving || !is_from_file(doc) || wt_map_get(present, wt_str_z(key)))
-                continue;
-            n++;
-            if (remove)
-                r = control_store_delete(f->store, &model_kinds[k], model_namespace(doc),
-                                         model_name(doc), 0, 0, NULL, err);
-        }
-        json_decref(list);
-    }
+    if (list_present(&f->set, &p) < 0)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    const json_t *doc;
+    for (size_t at = 0; (doc = control_store_walk(f->store, &at));)
+        n += is_absent(&p, doc);
+    for (unsigned k = 0; n && remove && r == 0 && k < model_kinds_len; k++)
+        r = remove_of(f, &p, &model_kinds[k], err);
+    wt_free(p.items);
     return r < 0 ? r : n;
 }
 
 static int apply(struct control_files *f, bool remove, int *out_absent, struct wt_err *err)
 {
-    struct wt_map present = {0};
     int changed = 0, code = 0;
-    for (size_t i = 0; code >= 0 && i < f->set.n_files; i++) {
-        code = apply_file(f, f->set.files[i], &present, err);
-        changed |= code > 0;
+    for (size_t i = 0; i < f->set.n_files; i++) {
+        const struct control_file *file = f->set.files[i];
+        for (size_t k = 0; code >= 0 && k < file->docs.n; k++) {
+            if (!file->notes[k].in_force)
+                code = put(f, file->docs.items[k].json, &file->notes[k], err);
+            changed |= code > 0;
+        }
     }
     if (code >= 0)
-        code = remove_absent(f, &present, remove, err);
-    wt_map_done(&present);
+        code = remove_absent(f, remove, err);
     if (code < 0)
         return code;
     *out_absent = remove ? 0 : code;

@@ -207,6 +207,16 @@ json_t *control_store_list(const struct control_store *s, const struct model_kin
     return list;
 }
 
+const json_t *control_store_walk(const struct control_store *s, size_t *at)
+{
+    while (*at < s->objects.n_entries) {
+        const struct wt_map_entry *e = &s->objects.entries[(*at)++];
+        if (e->value)
+            return e->value;
+    }
+    return NULL;
+}
+
 size_t control_store_count(const struct control_store *s, const struct model_kind *kind)
 {
     size_t n = 0;

@@ -48,6 +48,9 @@ json_t *control_store_get_key(const struct control_store *s, const char *key);
  */
 json_t *control_store_list(const struct control_store *s, const struct model_kind *kind,
                            const char *namespace);
+/* The next object after *at (0: the first), in no order to rely on; NULL after the last. Nothing may
+ * be written between two steps. */
+const json_t *control_store_walk(const struct control_store *s, size_t *at);
 size_t control_store_count(const struct control_store *s, const struct model_kind *kind);
 
 /* What a write may change; the rest is kept from the stored document. */
