@@ -47,6 +47,7 @@ struct io_loop {
     struct io_fiber *idle[2]; /* ended fibers with their stacks, by class, for reuse */
     unsigned n_idle[2];
     _Atomic(struct io_task *) tasks;
+    atomic_uint posting; /* threads that still need wake_fd */
     atomic_bool stop;
     struct io_loop_stats stats;
     /* sanitizers */

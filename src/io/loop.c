@@ -5,6 +5,7 @@
 #include "io/internal.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -55,6 +56,10 @@ int io_loop_new(struct io_sys *sys, struct io_loop **out, struct wt_err *err)
 
 void io_loop_free(struct io_loop *loop)
 {
+    /* A task may have run, and so ended the loop, before its poster has rung: the descriptor could
+     * be another's by then. */
+    while (atomic_load_explicit(&loop->posting, memory_order_acquire))
+        sched_yield();
     io_fiber_free_idle(loop);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
@@ -70,15 +75,16 @@ void io_loop_free(struct io_loop *loop)
 void io_loop_post(struct io_loop *loop, struct io_task *task)
 {
     struct io_task *old = atomic_load_explicit(&loop->tasks, memory_order_relaxed);
+    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
     do
         task->next = old;
     while (!atomic_compare_exchange_weak_explicit(&loop->tasks, &old, task, memory_order_release,
                                                   memory_order_relaxed));
-    if (old || loop->wake_fd < 0)
-        return; /* whoever put the first one there has rung, or there is one thread only */
+    /* Else whoever put the first one there rings, or there is one thread only. */
     uint64_t one = 1;
-    ssize_t ignored = write(loop->wake_fd, &one, sizeof one);
+    ssize_t ignored = !old && loop->wake_fd >= 0 ? write(loop->wake_fd, &one, sizeof one) : 0;
     (void)ignored;
+    atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
 }
 
 static void run_tasks(struct io_loop *loop)
