@@ -1,6 +1,7 @@
 #include "proxy/route_piece.h"
 
 #include "base/mem.h"
+#include "model/attach.h"
 #include "proxy/route_table.h"
 
 #include <stdlib.h>
@@ -57,7 +58,7 @@ struct proxy_routes {
     uint32_t *targets;
     struct proxy_route_piece **pieces;
     uint16_t *ports;      /* by listener */
-    struct wt_str *names; /* by listener: its hostname as host_name() gives it */
+    struct wt_str *names; /* by listener: its hostname as model_attach_host() gives it */
     struct wt_arena arena;
     struct proxy_route_table node_table;
     uint32_t n_nodes, cap_nodes, n_candidates, cap_candidates, n_pieces, n_sockets;
@@ -172,25 +173,6 @@ static void hosts_done(struct hosts *h)
     wt_free(h->rows);
     wt_free(h->scopes);
     proxy_route_table_done(&h->table);
-}
-
-/* "*.example" is kept as ".example". */
-static struct wt_str host_name(struct wt_str hostname)
-{
-    return hostname.len && hostname.ptr[0] == '*' ? wt_str_sub(hostname, 1, hostname.len)
-                                                  : hostname;
-}
-
-/* The narrower of two names where they overlap; false where they do not. */
-static bool host_overlap(struct wt_str a, struct wt_str b, struct wt_str *out)
-{
-    bool a_wide = !a.len || a.ptr[0] == '.', b_wide = !b.len || b.ptr[0] == '.';
-    if (wt_str_eq(a, b) || (b_wide && a.len > b.len && wt_str_ends(a, b))) {
-        *out = a;
-        return true;
-    }
-    *out = b;
-    return a_wide && b.len > a.len && wt_str_ends(b, a);
 }
 
 /* ---- paths ---- */
@@ -347,7 +329,7 @@ static uint32_t overlaps(const struct proxy_route_piece *p, struct wt_str listen
         out[n++] = listener;
     for (uint32_t i = 0; i < p->n_hostnames && n < max; i++) {
         struct wt_str name;
-        if (!host_overlap(host_name(p->hostnames[i]), listener, &name))
+        if (!model_attach_overlap(model_attach_host(p->hostnames[i]), listener, &name))
             continue;
         bool twice = false;
         for (uint32_t k = 0; k < n; k++)
@@ -443,7 +425,7 @@ static int group(struct proxy_routes *r)
 /* A copy that lives as long as the index, in lower case. */
 static int listener_name(struct proxy_routes *r, struct wt_str hostname, struct wt_str *out)
 {
-    struct wt_str name = wt_arena_str(&r->arena, host_name(hostname));
+    struct wt_str name = wt_arena_str(&r->arena, model_attach_host(hostname));
     if (!name.ptr)
         return WT_ENOMEM;
     char *bytes = (char *)(uintptr_t)name.ptr;
@@ -683,19 +665,18 @@ void proxy_route_listener_init(struct proxy_route_listener *out,
                                const struct model_gateway *gateway,
                                const struct model_gateway_listener *listener)
 {
-    const struct model_route_namespaces *ns =
-        listener->allowed_routes ? listener->allowed_routes->namespaces : NULL;
-    enum proxy_route_from from = PROXY_ROUTES_SAME;
-    if (ns && ns->from == MODEL_FROM_ALL)
-        from = PROXY_ROUTES_ALL;
-    else if (ns && ns->from == MODEL_FROM_NOBODY)
-        from = PROXY_ROUTES_NONE;
+    static const enum proxy_route_from froms[] = {
+        [MODEL_FROM_ALL] = PROXY_ROUTES_ALL,
+        [MODEL_FROM_SAME] = PROXY_ROUTES_SAME,
+        [MODEL_FROM_SELECTOR] = PROXY_ROUTES_NONE,
+        [MODEL_FROM_NOBODY] = PROXY_ROUTES_NONE,
+    };
     *out = (struct proxy_route_listener){
         .gateway_namespace = gateway->metadata->namespace,
         .gateway_name = gateway->metadata->name,
         .name = listener->name,
         .hostname = listener->hostname,
         .port = (uint16_t)listener->port,
-        .from = from,
+        .from = froms[model_attach_from(listener)],
     };
 }
