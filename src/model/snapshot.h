@@ -58,7 +58,7 @@ int model_snapshot_delta(const struct model_snapshot *s, struct wt_str store, ui
 /* Applies a delta that belongs to `store`. All or nothing: a delta that is wrong, of a kind that is
  * not known, or does not start at this set's version (and is not full) leaves the set as it was
  * (WT_EINVAL, WT_ECONFLICT). A full delta replaces the set and takes the store's id over; documents
- * with the same key and version stay the same json_t. Documents go through model_check. */
+ * that are the same keep their json_t and version. Documents go through model_check. */
 int model_snapshot_apply(struct model_snapshot *s, struct wt_str store, const json_t *delta,
                          struct wt_err *err);
 
