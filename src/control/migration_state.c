@@ -1,6 +1,7 @@
 #include "control/migration_state.h"
 
 #include "base/clock.h"
+#include "control/condition.h"
 #include "model/kind.h"
 
 #include <math.h>
@@ -143,35 +144,16 @@ static void write_requests(const struct control_migration_state *s, json_t *out)
     }
 }
 
-/* The time of the last change of a condition, or now. */
-static json_t *transition_time(const json_t *before, const char *type, const char *status,
-                               int64_t now_ms)
-{
-    size_t i;
-    json_t *c;
-    json_array_foreach(json_object_get(before, "conditions"), i, c)
-    {
-        const char *t = json_string_value(json_object_get(c, "type"));
-        const char *st = json_string_value(json_object_get(c, "status"));
-        json_t *at = json_object_get(c, "lastTransitionTime");
-        if (t && st && at && strcmp(t, type) == 0 && strcmp(st, status) == 0)
-            return json_incref(at);
-    }
-    char text[32];
-    return json_string(wt_time_format(now_ms, false, text));
-}
-
 static void add_condition(json_t *list, const json_t *before, const char *type, bool holds,
                           const struct control_migration_state *s, int64_t now_ms)
 {
-    const char *status = holds ? "True" : "False";
-    json_t *c = json_object();
-    put_text(c, "type", type);
-    put_text(c, "status", status);
-    put_int(c, "observedGeneration", s->observed_generation);
-    json_object_set_new(c, "lastTransitionTime", transition_time(before, type, status, now_ms));
-    put_text(c, "reason", model_enum_text(&model_enum_migration_phase, (int)s->phase));
-    json_array_append_new(list, c);
+    const struct control_condition c = {
+        .type = type,
+        .status = holds ? MODEL_CONDITION_TRUE : MODEL_CONDITION_FALSE,
+        .reason = model_enum_text(&model_enum_migration_phase, (int)s->phase),
+    };
+    control_condition_add(list, json_object_get(before, "conditions"), &c, s->observed_generation,
+                          now_ms);
 }
 
 static json_t *write_conditions(const struct control_migration_state *s, const json_t *before,

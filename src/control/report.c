@@ -18,6 +18,7 @@ struct report {
 
 struct control_reports {
     struct wt_map proxies; /* name -> struct report */
+    uint64_t news;
 };
 
 struct control_reports *control_reports_new(void)
@@ -82,6 +83,19 @@ static void forget_dead(struct control_reports *r, int64_t now_ms)
     }
 }
 
+/* In what statuses are made of. */
+static bool says_the_same(const json_t *a, const json_t *b)
+{
+    static const char *const names[] = {"store", "rejected", "listeners", "backends"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const json_t *x = json_object_get(a, names[i]), *y = json_object_get(b, names[i]);
+        if (x != y && !json_equal(x, y))
+            return false;
+    }
+    return integer(json_object_get(a, "ack"), "version") ==
+           integer(json_object_get(b, "ack"), "version");
+}
+
 int control_reports_absorb(struct control_reports *r, json_t *report, int64_t now_ms,
                            int64_t wall_ms, struct wt_err *err)
 {
@@ -100,6 +114,7 @@ int control_reports_absorb(struct control_reports *r, json_t *report, int64_t no
             return wt_fail(err, WT_ENOMEM, "out of memory");
         }
     }
+    r->news += !says_the_same(p->json, report);
     json_incref(report);
     json_decref(p->json);
     *p = (struct report){report, now_ms, wall_ms};
@@ -130,6 +145,34 @@ unsigned control_reports_silent(const struct control_reports *r, int64_t now_ms)
     for (struct wt_map_entry *e = wt_map_first(&r->proxies); e; e = wt_map_next(&r->proxies, e))
         n += is_silent(e->value, now_ms);
     return n;
+}
+
+void control_reports_each(const struct control_reports *r, int64_t now_ms,
+                          void (*each)(void *ctx, const char *proxy, const json_t *report),
+                          void *ctx)
+{
+    for (struct wt_map_entry *e = wt_map_first(&r->proxies); e; e = wt_map_next(&r->proxies, e)) {
+        const struct report *p = e->value;
+        if (is_fresh(p, now_ms))
+            each(ctx, e->key.ptr, p->json);
+    }
+}
+
+uint64_t control_reports_news(const struct control_reports *r)
+{
+    return r->news;
+}
+
+int64_t control_reports_silence_ms(const struct control_reports *r, int64_t now_ms)
+{
+    int64_t next = INT64_MAX;
+    for (struct wt_map_entry *e = wt_map_first(&r->proxies); e; e = wt_map_next(&r->proxies, e)) {
+        const struct report *p = e->value;
+        int64_t at_ms = p->at_ms + CONTROL_SILENT_MS + 1;
+        if (is_fresh(p, now_ms) && at_ms < next)
+            next = at_ms;
+    }
+    return next;
 }
 
 static const json_t *migration_by(const struct report *p, const struct control_report_key *key)

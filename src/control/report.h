@@ -25,6 +25,18 @@ int control_reports_absorb(struct control_reports *r, json_t *report, int64_t no
 unsigned control_reports_fresh(const struct control_reports *r, int64_t now_ms);
 unsigned control_reports_silent(const struct control_reports *r, int64_t now_ms);
 
+/* Calls `each` for every report that is not silent. */
+void control_reports_each(const struct control_reports *r, int64_t now_ms,
+                          void (*each)(void *ctx, const char *proxy, const json_t *report),
+                          void *ctx);
+
+/* Rises whenever a report says something else of hosts, listeners or snapshots than the one before
+ * of the same proxy. */
+uint64_t control_reports_news(const struct control_reports *r);
+
+/* When the next proxy becomes silent if it reports no more (monotonic); INT64_MAX: none can. */
+int64_t control_reports_silence_ms(const struct control_reports *r, int64_t now_ms);
+
 /* Which Migration. `store` is the id of our store: a proxy whose snapshot came from another one
  * (ours was lost) knows the object by another uid, and is matched by name. NULL: by uid alone. */
 struct control_report_key {

@@ -6,6 +6,7 @@
 #include "control/files.h"
 #include "control/publish.h"
 #include "control/reconcile.h"
+#include "control/status.h"
 #include "control/sync.h"
 #include "io/signals.h"
 
@@ -34,13 +35,14 @@ struct control {
     struct control_reports *reports;
     struct control_publisher *publisher;
     struct control_reconciler *reconciler;
+    struct control_status *status;
     struct control_files *files;
     struct control_api api;
     struct control_sync sync;
     struct io_cond changed, published, work;
     struct io_stream signals, watched;
     struct rpc_server *servers[2];
-    struct io_fiber *fibers[2];
+    struct io_fiber *fibers[3];
     int64_t started_ms, started_wall_ms;
     bool read_files_again;
     char files_wrong[sizeof(((struct wt_err *)0)->msg)]; /* said already; "": they are right */
@@ -59,12 +61,15 @@ static void on_change(void *ctx, const struct control_change *change)
 {
     struct control *c = ctx;
     char key[MODEL_KEY_MAX];
-    if (control_publisher_change(c->publisher, change))
+    bool published = control_publisher_change(c->publisher, change);
+    if (published)
         io_cond_broadcast(&c->published);
+    control_status_change(c->status, change, io_now_ms());
     if (change->kind == model_kind_migration && change->type != CONTROL_DELETED)
         control_reconciler_add(c->reconciler, model_key(change->doc, key, sizeof(key)),
                                io_now_ms());
-    else if (change->kind == model_kind_http_route || change->kind == model_kind_backend)
+    else if (published &&
+             (change->kind == model_kind_http_route || change->kind == model_kind_backend))
         control_reconciler_add_all(c->reconciler, io_now_ms());
     io_cond_broadcast(&c->changed);
     io_cond_broadcast(&c->work);
@@ -110,8 +115,10 @@ static void add_metrics(void *ctx, struct wt_buf *out)
         uint64_t value;
     } rows[] = {
         {"reconciles_total", "counter", "Reconciles of Migrations.", r.runs},
-        {"reconcile_writes_total", "counter", "Statuses written.", r.writes},
+        {"reconcile_writes_total", "counter", "Statuses of Migrations written.", r.writes},
         {"reconcile_failures_total", "counter", "Reconciles that failed.", r.failures},
+        {"status_writes_total", "counter", "Statuses of Backends, routes and Gateways written.",
+         control_status_writes(c->status)},
         {"files_applied_total", "counter", "Readings of files that were applied.", f.applied},
         {"files_rejected_total", "counter", "Readings of files that were refused.", f.rejected},
         {"files_read_total", "counter", "Files read because they were not as before.", f.read},
@@ -144,6 +151,21 @@ static void run_reconciler(void *arg)
             r = io_sleep_until(now + 1);
         else
             r = io_cond_wait(&c->work, next == INT64_MAX ? IO_NEVER : next);
+    }
+}
+
+static void run_status(void *arg)
+{
+    struct control *c = arg;
+    int r = 0;
+    while (r != WT_ECANCELED) {
+        int64_t now = io_now_ms();
+        bool pending = now - c->started_ms < GRACE_MS;
+        int64_t next = control_status_run(c->status, pending, now, steady_wall_ms(c));
+        int64_t end = c->started_ms + GRACE_MS;
+        r = io_cond_wait(&c->work, pending && end < next ? end
+                                   : next == INT64_MAX   ? IO_NEVER
+                                                         : next);
     }
 }
 
@@ -298,8 +320,9 @@ static int open_all(struct control *c, struct wt_err *err)
         return r;
     c->reports = control_reports_new();
     c->reconciler = c->reports ? control_reconciler_new(c->store, c->reports) : NULL;
+    c->status = c->reports ? control_status_new(c->store, c->reports, c->publisher) : NULL;
     c->files = o->n_files ? control_files_new(c->store, io_sys_here(), o->files, o->n_files) : NULL;
-    if (!c->reconciler || (o->n_files && !c->files))
+    if (!c->reconciler || !c->status || (o->n_files && !c->files))
         return wt_fail(err, WT_ENOMEM, "out of memory");
     control_store_on_change(c->store, on_change, c);
     c->api = (struct control_api){.store = c->store,
@@ -349,7 +372,7 @@ static void close_all(struct control *c)
     for (size_t i = 0; i < 2; i++)
         if (c->servers[i])
             rpc_server_free(c->servers[i]);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < sizeof(c->fibers) / sizeof(c->fibers[0]); i++)
         if (c->fibers[i]) {
             io_cancel(c->fibers[i]);
             io_join(c->fibers[i]);
@@ -359,6 +382,7 @@ static void close_all(struct control *c)
     if (c->store)
         control_store_on_change(c->store, NULL, NULL);
     control_files_free(c->files);
+    control_status_free(c->status);
     control_reconciler_free(c->reconciler);
     control_publisher_free(c->publisher);
     control_reports_free(c->reports);
@@ -375,6 +399,8 @@ static void run_main(void *arg)
         control_reconciler_add_all(c->reconciler, io_now_ms());
         r = io_spawn(IO_STACK_DEEP, run_reconciler, c, &c->fibers[0]);
     }
+    if (r == 0)
+        r = io_spawn(IO_STACK_DEEP, run_status, c, &c->fibers[2]);
     if (r == 0 && c->files)
         r = io_spawn(IO_STACK_DEEP, run_files, c, &c->fibers[1]);
     if (r == 0)

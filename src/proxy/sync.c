@@ -145,6 +145,15 @@ static json_t *backend_json(const struct proxy_backend *b)
                      (json_int_t)b->n_hosts);
 }
 
+/* The addresses that are listened on. */
+static json_t *listeners_json(const struct proxy_config *c)
+{
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < c->n_listeners; i++)
+        json_array_append_new(out, json_string(c->listeners[i]->text));
+    return out;
+}
+
 /* A version counts as acknowledged when every worker runs it. */
 static json_t *ack_json(struct sync *s)
 {
@@ -195,9 +204,10 @@ static char *make_report(struct sync *s)
         json_array_append_new(migrations, migration_json(s, p->config->migrations[i]));
     for (uint32_t i = 0; i < p->config->n_backends; i++)
         json_array_append_new(backends, backend_json(p->config->backends[i]));
-    json_t *report = json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "proxy", p->options->name, "boot",
-                               p->boot, "waitMs", (json_int_t)WAIT_MS, "ack", ack_json(s),
-                               "migrations", migrations, "backends", backends);
+    json_t *report =
+        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "proxy", p->options->name, "boot", p->boot,
+                  "waitMs", (json_int_t)WAIT_MS, "ack", ack_json(s), "migrations", migrations,
+                  "backends", backends, "listeners", listeners_json(p->config));
     if (!report)
         return NULL;
     add_position(s, report);

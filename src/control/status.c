@@ -1,0 +1,315 @@
+#include "control/status.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/backend_status.h"
+#include "control/status_observe.h"
+
+#include <string.h>
+
+enum {
+    SETTLE_MS = 50,       /* changes come in bursts */
+    ROUND_EVERY_MS = 500, /* from the end of one to the next, of a kind */
+    SLICE_OBJECTS = 200,
+    SLICE_WRITES = 20, /* each is on disk before the next */
+    SLICE_PAUSE_MS = 5,
+    TRY_AGAIN_MS = 5000,
+};
+
+/* The order counts: routes are counted before Gateways tell how many there are. */
+enum duty_kind { CLASSES, BACKENDS, ROUTES, GATEWAYS, DUTIES };
+
+struct duty {
+    int64_t due_ms; /* INT64_MAX: nothing to do */
+    int64_t not_before_ms;
+    json_t *round; /* the objects of the round that runs, or NULL */
+    size_t at;
+};
+
+struct control_status {
+    struct control_store *store;
+    const struct control_reports *reports;
+    const struct control_publisher *publisher;
+    struct duty duties[DUTIES];
+    struct control_hosts hosts;       /* of the round of Backends */
+    struct control_gateways gateways; /* of the last round of routes */
+    uint64_t news;                    /* of reports, as of the last look */
+    unsigned fresh;
+    bool pending, writing;
+    uint64_t writes;
+};
+
+struct moment {
+    int64_t now_ms, wall_ms;
+};
+
+struct control_status *control_status_new(struct control_store *store,
+                                          const struct control_reports *reports,
+                                          const struct control_publisher *publisher)
+{
+    struct control_status *s = wt_calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->store = store;
+    s->reports = reports;
+    s->publisher = publisher;
+    /* All is due at first: what was written before a restart may be old. */
+    return s;
+}
+
+void control_status_free(struct control_status *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < DUTIES; i++)
+        json_decref(s->duties[i].round);
+    control_hosts_done(&s->hosts);
+    control_gateways_done(&s->gateways);
+    wt_free(s);
+}
+
+uint64_t control_status_writes(const struct control_status *s)
+{
+    return s->writes;
+}
+
+static void make_due(struct control_status *s, enum duty_kind kind, int64_t at_ms)
+{
+    struct duty *d = &s->duties[kind];
+    if (d->due_ms > at_ms)
+        d->due_ms = at_ms;
+}
+
+void control_status_change(struct control_status *s, const struct control_change *change,
+                           int64_t now_ms)
+{
+    const struct {
+        const struct model_kind *kind;
+        enum duty_kind duty;
+        bool always; /* else only when it comes or goes */
+    } rows[] = {
+        {model_kind_gateway_class, CLASSES, true}, {model_kind_backend, BACKENDS, true},
+        {model_kind_backend, ROUTES, false},       {model_kind_http_route, ROUTES, true},
+        {model_kind_gateway, ROUTES, true},
+    };
+    if (s->writing)
+        return;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].kind == change->kind && (rows[i].always || change->type != CONTROL_MODIFIED))
+            make_due(s, rows[i].duty, now_ms + SETTLE_MS);
+}
+
+/* ---- what each kind does: begin a round, plan one object, end the round ---- */
+
+static json_t *plan_class(struct control_status *s, json_t *doc, const struct moment *m)
+{
+    (void)s;
+    return control_gateway_class_status(doc, m->wall_ms);
+}
+
+static int begin_backends(struct control_status *s, const struct moment *m, struct wt_err *err)
+{
+    (void)err;
+    control_hosts_done(&s->hosts);
+    control_hosts_see(s->reports, m->now_ms, &s->hosts);
+    return 0;
+}
+
+static json_t *plan_backend(struct control_status *s, json_t *doc, const struct moment *m)
+{
+    const json_t *before = json_object_get(doc, "status"),
+                 *generation = json_object_get(json_object_get(doc, "metadata"), "generation");
+    struct control_side_seen seen = control_hosts_of(&s->hosts, doc);
+    if (s->pending && before)
+        return NULL;
+    return control_backend_status(&seen, json_integer_value(generation), before, m->wall_ms);
+}
+
+static void end_backends(struct control_status *s, const struct moment *m)
+{
+    (void)m;
+    control_hosts_done(&s->hosts);
+}
+
+static int begin_routes(struct control_status *s, const struct moment *m, struct wt_err *err)
+{
+    (void)m;
+    control_gateways_done(&s->gateways);
+    return control_gateways_see(s->store, &s->gateways, err);
+}
+
+static json_t *plan_route(struct control_status *s, json_t *doc, const struct moment *m)
+{
+    struct control_route_seen seen;
+    struct wt_err err = {0};
+    if (control_route_see(s->store, &s->gateways, doc, &seen, &err) == 0)
+        return control_route_status(doc, &seen, m->wall_ms);
+    wt_log(WT_LOG_ERROR, "status of HTTPRoute %s/%s: %s", model_namespace(doc), model_name(doc),
+           err.msg);
+    return NULL;
+}
+
+static void end_routes(struct control_status *s, const struct moment *m)
+{
+    make_due(s, GATEWAYS, m->now_ms);
+}
+
+static uint64_t published_version(const struct control_status *s, const json_t *doc)
+{
+    char key[MODEL_KEY_MAX];
+    const struct model_item *item = model_snapshot_get(control_publisher_snapshot(s->publisher),
+                                                       wt_str_z(model_key(doc, key, sizeof(key))));
+    return item ? item->version : UINT64_MAX;
+}
+
+static json_t *plan_gateway(struct control_status *s, json_t *doc, const struct moment *m)
+{
+    const json_t *generation = json_object_get(json_object_get(doc, "metadata"), "generation");
+    const struct control_gateway_count *g =
+        control_gateways_find(&s->gateways, model_namespace(doc), model_name(doc));
+    struct control_gateway_seen seen;
+    /* One that came or changed since the routes were counted has a round of them before it. */
+    if (!g || !g->ours || g->generation != json_integer_value(generation) ||
+        (s->pending && json_object_get(doc, "status")))
+        return NULL;
+    control_gateway_see(s->reports, g->view, control_store_id(s->store), published_version(s, doc),
+                        m->now_ms, &seen);
+    for (size_t i = 0; i < CONTROL_LISTENERS_MAX; i++)
+        seen.listeners[i].attached_routes = g->attached[i];
+    return control_gateway_status(doc, g->view, &seen, m->wall_ms);
+}
+
+static const struct {
+    const struct model_kind *const *kind;
+    int (*begin)(struct control_status *s, const struct moment *m, struct wt_err *err);
+    json_t *(*plan)(struct control_status *s, json_t *doc, const struct moment *m);
+    void (*end)(struct control_status *s, const struct moment *m);
+} works[DUTIES] = {
+    [CLASSES] = {&model_kind_gateway_class, NULL, plan_class, NULL},
+    [BACKENDS] = {&model_kind_backend, begin_backends, plan_backend, end_backends},
+    [ROUTES] = {&model_kind_http_route, begin_routes, plan_route, end_routes},
+    [GATEWAYS] = {&model_kind_gateway, NULL, plan_gateway, NULL},
+};
+
+/* ---- rounds ---- */
+
+/* Only the status, and only if nobody has written meanwhile: then there is another round. */
+static int write_status(struct control_status *s, json_t *doc, json_t *status, struct wt_err *err)
+{
+    static const char *const kept[] = {"apiVersion", "kind", "metadata"};
+    json_t *write = json_object();
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        json_object_set(write, kept[i], json_object_get(doc, kept[i]));
+    json_object_set(write, "status", status);
+    s->writing = true;
+    int r = control_store_update(s->store, write, CONTROL_STATUS, NULL, 0, NULL, err);
+    s->writing = false;
+    s->writes += r == 0;
+    json_decref(write);
+    return r == WT_ENOENT || r == WT_ECONFLICT ? 0 : r;
+}
+
+/* 1 when it was written, 0 when it says so already. */
+static int one(struct control_status *s, enum duty_kind kind, json_t *doc, const struct moment *m,
+               struct wt_err *err)
+{
+    json_t *status = works[kind].plan(s, doc, m);
+    bool differs = status && !json_equal(status, json_object_get(doc, "status"));
+    int r = differs ? write_status(s, doc, status, err) : 0;
+    json_decref(status);
+    return r < 0 ? r : differs;
+}
+
+/* What stops one object would stop the next: the disk, or memory. */
+static void give_up(struct control_status *s, enum duty_kind kind, const struct moment *m,
+                    const struct wt_err *err)
+{
+    struct duty *d = &s->duties[kind];
+    wt_log(WT_LOG_ERROR, "status of %s: %s", (*works[kind].kind)->plural, err->msg);
+    json_decref(d->round);
+    d->round = NULL;
+    make_due(s, kind, m->now_ms + TRY_AGAIN_MS);
+}
+
+static void begin(struct control_status *s, enum duty_kind kind, const struct moment *m)
+{
+    struct duty *d = &s->duties[kind];
+    struct wt_err err = {0};
+    int r = works[kind].begin ? works[kind].begin(s, m, &err) : 0;
+    d->at = 0;
+    d->due_ms = INT64_MAX;
+    d->round = r == 0 ? control_store_list(s->store, *works[kind].kind, NULL) : NULL;
+    if (r == 0 && !d->round)
+        wt_fail(&err, WT_ENOMEM, "out of memory");
+    if (!d->round)
+        give_up(s, kind, m, &err);
+}
+
+/* Routes are counted in one go, from their first to what the Gateways tell of them. */
+static bool has_to_wait(const struct control_status *s, enum duty_kind kind)
+{
+    return (kind == ROUTES && s->duties[GATEWAYS].round) ||
+           (kind == GATEWAYS && s->duties[ROUTES].round);
+}
+
+struct budget {
+    unsigned objects, writes;
+};
+
+static void work(struct control_status *s, enum duty_kind kind, struct budget *left,
+                 const struct moment *m)
+{
+    struct duty *d = &s->duties[kind];
+    if (!d->round && d->due_ms <= m->now_ms && d->not_before_ms <= m->now_ms)
+        begin(s, kind, m);
+    while (d->round && d->at < json_array_size(d->round) && left->objects && left->writes) {
+        struct wt_err err = {0};
+        int r = one(s, kind, json_array_get(d->round, d->at++), m, &err);
+        if (r < 0) {
+            give_up(s, kind, m, &err);
+            return;
+        }
+        left->objects--;
+        left->writes -= (unsigned)r;
+    }
+    if (!d->round || d->at < json_array_size(d->round))
+        return;
+    json_decref(d->round);
+    d->round = NULL;
+    d->not_before_ms = m->now_ms + ROUND_EVERY_MS;
+    if (works[kind].end)
+        works[kind].end(s, m);
+}
+
+static void look_at_reports(struct control_status *s, bool pending, int64_t now_ms)
+{
+    unsigned fresh = control_reports_fresh(s->reports, now_ms);
+    uint64_t news = control_reports_news(s->reports);
+    if (news != s->news || fresh != s->fresh || pending != s->pending) {
+        make_due(s, BACKENDS, now_ms);
+        make_due(s, GATEWAYS, now_ms);
+    }
+    s->news = news;
+    s->fresh = fresh;
+    s->pending = pending;
+}
+
+int64_t control_status_run(struct control_status *s, bool pending, int64_t now_ms, int64_t wall_ms)
+{
+    const struct moment m = {now_ms, wall_ms};
+    struct budget left = {SLICE_OBJECTS, SLICE_WRITES};
+    int64_t next = control_reports_silence_ms(s->reports, now_ms);
+    look_at_reports(s, pending, now_ms);
+    for (unsigned kind = 0; kind < DUTIES; kind++) {
+        if (has_to_wait(s, kind))
+            continue;
+        work(s, kind, &left, &m);
+        const struct duty *d = &s->duties[kind];
+        int64_t at_ms = d->due_ms < d->not_before_ms ? d->not_before_ms : d->due_ms;
+        if (d->round)
+            at_ms = now_ms + SLICE_PAUSE_MS;
+        if (d->round || d->due_ms != INT64_MAX)
+            next = at_ms < next ? at_ms : next;
+    }
+    return next > now_ms ? next : now_ms + 1;
+}

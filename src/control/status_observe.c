@@ -1,0 +1,263 @@
+#include "control/status_observe.h"
+
+#include "base/mem.h"
+#include "io/stream.h"
+#include "model/view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { GATEWAYS_BYTES = 64 << 20, ROUTE_BYTES = 16 << 20, NAME_MAX_ = 400 };
+
+static const char *text(const json_t *o, const char *name)
+{
+    const char *s = json_string_value(json_object_get(o, name));
+    return s ? s : "";
+}
+
+static unsigned count(const json_t *o, const char *name)
+{
+    json_int_t n = json_integer_value(json_object_get(o, name));
+    return n > 0 && n <= UINT32_MAX ? (unsigned)n : 0;
+}
+
+static struct wt_str full_name(const char *namespace, const char *name, char out[NAME_MAX_])
+{
+    snprintf(out, NAME_MAX_, "%s/%s", namespace, name);
+    return wt_str_z(out);
+}
+
+/* ---- Backends ---- */
+
+static void see_hosts(void *ctx, const char *proxy, const json_t *report)
+{
+    struct control_hosts *h = ctx;
+    (void)proxy;
+    size_t i;
+    json_t *b;
+    json_array_foreach(json_object_get(report, "backends"), i, b)
+    {
+        char name[NAME_MAX_];
+        struct wt_str key = full_name(text(b, "namespace"), text(b, "name"), name);
+        struct control_side_seen *side = wt_map_get(&h->sides, key);
+        if (!side) {
+            side = wt_calloc(1, sizeof(*side));
+            if (!side || wt_map_put(&h->sides, key, side, NULL) < 0) {
+                wt_free(side);
+                return;
+            }
+        }
+        unsigned healthy = count(b, "healthy"), total = count(b, "total");
+        side->known = true;
+        side->healthy = healthy > side->healthy ? healthy : side->healthy;
+        side->total = total > side->total ? total : side->total;
+    }
+}
+
+void control_hosts_see(const struct control_reports *reports, int64_t now_ms,
+                       struct control_hosts *out)
+{
+    *out = (struct control_hosts){0};
+    control_reports_each(reports, now_ms, see_hosts, out);
+}
+
+void control_hosts_done(struct control_hosts *h)
+{
+    for (struct wt_map_entry *e = wt_map_first(&h->sides); e; e = wt_map_next(&h->sides, e))
+        wt_free(e->value);
+    wt_map_done(&h->sides);
+    *h = (struct control_hosts){0};
+}
+
+struct control_side_seen control_hosts_of(const struct control_hosts *h, const json_t *backend)
+{
+    char name[NAME_MAX_];
+    struct wt_str key = full_name(model_namespace(backend), model_name(backend), name);
+    const struct control_side_seen *side = wt_map_get(&h->sides, key);
+    return side ? *side : (struct control_side_seen){0};
+}
+
+/* ---- Gateways and what attaches to them ---- */
+
+static int add_gateway(struct control_gateways *g, const json_t *doc, struct wt_err *err)
+{
+    char name[NAME_MAX_];
+    struct control_gateway_count *c = wt_arena_zalloc(&g->arena, sizeof(*c));
+    if (!c)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    int r = model_gateway_view(doc, &g->arena, &c->view, err);
+    if (r < 0)
+        return r;
+    c->ours = wt_str_eq(c->view->spec->gateway_class_name, WT_STR("watari"));
+    c->generation = c->view->metadata->generation;
+    if (wt_map_put(&g->counts, full_name(model_namespace(doc), model_name(doc), name), c, NULL) < 0)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    return 0;
+}
+
+int control_gateways_see(const struct control_store *store, struct control_gateways *out,
+                         struct wt_err *err)
+{
+    *out = (struct control_gateways){.arena = wt_arena_make(GATEWAYS_BYTES)};
+    out->docs = control_store_list(store, model_kind_gateway, NULL);
+    int r = out->docs ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+    for (size_t i = 0; r == 0 && i < json_array_size(out->docs); i++)
+        r = add_gateway(out, json_array_get(out->docs, i), err);
+    if (r < 0)
+        control_gateways_done(out);
+    return r;
+}
+
+void control_gateways_done(struct control_gateways *g)
+{
+    wt_map_done(&g->counts);
+    wt_arena_done(&g->arena);
+    json_decref(g->docs);
+    *g = (struct control_gateways){0};
+}
+
+static struct control_gateway_count *find(const struct control_gateways *g, const char *namespace,
+                                          const char *name)
+{
+    char full[NAME_MAX_];
+    return wt_map_get(&g->counts, full_name(namespace, name, full));
+}
+
+const struct control_gateway_count *control_gateways_find(const struct control_gateways *g,
+                                                          const char *namespace, const char *name)
+{
+    return find(g, namespace, name);
+}
+
+static enum control_ref_case ref_case(const struct control_store *store, const char *namespace,
+                                      const struct model_http_backend_ref *ref)
+{
+    if (!wt_str_eq(ref->kind, WT_STR("Backend")) || !wt_str_eq(ref->group, WT_STR("watari.dev")))
+        return CONTROL_REF_KIND;
+    if (ref->namespace.len && !wt_str_eq(ref->namespace, wt_str_z(namespace)))
+        return CONTROL_REF_NOT_PERMITTED;
+    return control_store_get(store, model_kind_backend, namespace, ref->name.ptr)
+               ? CONTROL_REF_RESOLVED
+               : CONTROL_REF_NOT_FOUND;
+}
+
+static void see_refs(const struct control_store *store, const char *namespace,
+                     const struct model_http_route_spec *spec, struct control_route_seen *out)
+{
+    for (size_t i = 0; i < spec->n_rules; i++)
+        for (size_t k = 0; k < spec->rules[i].n_backend_refs; k++) {
+            const struct model_http_backend_ref *ref = &spec->rules[i].backend_refs[k];
+            out->ref = ref_case(store, namespace, ref);
+            if (out->ref == CONTROL_REF_RESOLVED)
+                continue;
+            snprintf(out->ref_name, sizeof(out->ref_name), "%.*s", WT_ARG(ref->name));
+            return;
+        }
+}
+
+/* A route that names a listener twice is attached to it once: `counted` is what it was before. */
+static void count_listeners(struct control_gateway_count *gateway, uint64_t listeners,
+                            uint64_t counted)
+{
+    for (unsigned i = 0; i < CONTROL_LISTENERS_MAX; i++)
+        gateway->attached[i] += ((listeners & ~counted) >> i) & 1;
+}
+
+int control_route_see(const struct control_store *store, struct control_gateways *gateways,
+                      const json_t *doc, struct control_route_seen *out, struct wt_err *err)
+{
+    wt_autoarena struct wt_arena arena = wt_arena_make(ROUTE_BYTES);
+    const char *namespace = model_namespace(doc);
+    const struct control_gateway_count *of[CONTROL_PARENTS_MAX] = {NULL};
+    const struct model_http_route *route;
+    memset(out, 0, sizeof(*out));
+    int r = model_http_route_view(doc, &arena, &route, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < route->spec->n_parent_refs && i < CONTROL_PARENTS_MAX; i++) {
+        const struct model_parent_ref *ref = &route->spec->parent_refs[i];
+        const char *in = ref->namespace.len ? ref->namespace.ptr : namespace;
+        struct control_gateway_count *g = find(gateways, in, ref->name.ptr);
+        uint64_t counted = 0;
+        if (!g || !g->ours) {
+            out->parents[i].what = g ? CONTROL_PARENT_OTHERS : CONTROL_PARENT_NO_GATEWAY;
+            continue;
+        }
+        for (size_t k = 0; k < i; k++)
+            counted |= of[k] == g ? out->parents[k].listeners : 0;
+        of[i] = g;
+        out->parents[i] = control_parent_see(route->spec, wt_str_z(namespace), ref, g->view);
+        count_listeners(g, out->parents[i].listeners, counted);
+    }
+    see_refs(store, namespace, route->spec, out);
+    return 0;
+}
+
+/* ---- what proxies make of a Gateway ---- */
+
+struct gateway_look {
+    const struct model_gateway *gateway;
+    const char *store;
+    uint64_t version;
+    struct control_gateway_seen *out;
+};
+
+static bool listens(const json_t *listeners, struct wt_str address, uint16_t port)
+{
+    union io_addr addr;
+    char wanted[IO_ADDR_TEXT];
+    size_t i;
+    json_t *have;
+    if (io_addr_parse(address, port, &addr, NULL) < 0)
+        return false;
+    io_addr_format(&addr, wanted);
+    json_array_foreach(listeners, i, have)
+    {
+        if (json_is_string(have) && strcmp(json_string_value(have), wanted) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A report that names no listeners at all is of an older proxy: what it has taken it listens on. */
+static bool is_open(const json_t *report, const struct model_gateway_spec *spec,
+                    const struct model_gateway_listener *l)
+{
+    const json_t *listeners = json_object_get(report, "listeners");
+    uint16_t port = (uint16_t)l->port;
+    bool open = true;
+    for (size_t i = 0; listeners && open && i < spec->n_addresses; i++)
+        open = listens(listeners, spec->addresses[i].value, port);
+    if (listeners && spec->n_addresses == 0)
+        open = listens(listeners, WT_STR("0.0.0.0"), port);
+    return open;
+}
+
+static void see_proxy(void *ctx, const char *proxy, const json_t *report)
+{
+    const struct gateway_look *look = ctx;
+    struct control_gateway_seen *out = look->out;
+    const struct model_gateway_spec *spec = look->gateway->spec;
+    const json_t *ack = json_object_get(json_object_get(report, "ack"), "version");
+    const json_t *rejected = json_object_get(report, "rejected");
+    out->proxies++;
+    bool ours = strcmp(text(report, "store"), look->store) == 0;
+    if (!ours || (uint64_t)json_integer_value(ack) < look->version) {
+        if (rejected && !*out->refused)
+            snprintf(out->refused, sizeof(out->refused), "proxy %.60s refuses the snapshot: %.200s",
+                     proxy, text(rejected, "message"));
+        return;
+    }
+    out->have++;
+    for (size_t i = 0; i < spec->n_listeners && i < CONTROL_LISTENERS_MAX; i++)
+        out->listeners[i].open += is_open(report, spec, &spec->listeners[i]);
+}
+
+void control_gateway_see(const struct control_reports *reports, const struct model_gateway *gateway,
+                         const char *store, uint64_t version, int64_t now_ms,
+                         struct control_gateway_seen *out)
+{
+    struct gateway_look look = {gateway, store, version, out};
+    memset(out, 0, sizeof(*out));
+    control_reports_each(reports, now_ms, see_proxy, &look);
+}
