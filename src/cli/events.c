@@ -8,6 +8,7 @@
 
 struct entry {
     int64_t at_ms;
+    uint64_t version; /* of the store: which of the same second came first */
     size_t index;
     json_t *event;
 };
@@ -23,6 +24,8 @@ static int by_time(const void *a, const void *b)
     const struct entry *x = a, *y = b;
     if (x->at_ms != y->at_ms)
         return x->at_ms < y->at_ms ? -1 : 1;
+    if (x->version != y->version)
+        return x->version < y->version ? -1 : 1;
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
@@ -39,7 +42,10 @@ json_t *cli_events_select(const json_t *list, const struct model_kind *kind, con
     {
         if (!cli_event_is_about(event, kind, name))
             continue;
-        entries[n] = (struct entry){0, i, event};
+        entries[n] = (struct entry){.index = i, .event = event};
+        if (!wt_str_u64(wt_str_z(cli_text_at(event, "metadata.resourceVersion")),
+                        &entries[n].version))
+            entries[n].version = 0;
         if (!wt_time_parse(wt_str_z(cli_text_at(event, "lastTimestamp")), &entries[n].at_ms))
             entries[n].at_ms = 0;
         n++;
