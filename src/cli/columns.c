@@ -77,6 +77,23 @@ static void condition(const struct cell *c)
         wt_buf_add_str(c->out, WT_STR("Unknown"));
 }
 
+/* The same of a route, over its parents: the first that does not hold. */
+static void parents_condition(const struct cell *c)
+{
+    const char *worst = "Unknown";
+    size_t i, k;
+    json_t *parent, *v;
+    json_array_foreach(cli_at(c->doc, "status.parents"), i, parent)
+    {
+        json_array_foreach(json_object_get(parent, "conditions"), k, v)
+        {
+            if (strcmp(cli_text_at(v, "type"), c->path) == 0 && strcmp(worst, "False") != 0)
+                worst = cli_text_at(v, "status");
+        }
+    }
+    wt_buf_add_str(c->out, wt_str_z(worst));
+}
+
 /* ---- Migration ---- */
 
 static void step(const struct cell *c)
@@ -213,6 +230,8 @@ static const struct column of_backend[] = {
 static const struct column of_http_route[] = {
     NAME,
     {"HOSTNAMES", "spec.hostnames", false, texts},
+    {"ACCEPTED", "Accepted", false, parents_condition},
+    {"RESOLVED", "ResolvedRefs", false, parents_condition},
     {"GATEWAYS", "spec.parentRefs", true, names},
     {"BACKENDS", NULL, true, route_backends},
     AGE,
@@ -222,8 +241,8 @@ static const struct column of_gateway[] = {
     NAME,
     {"ADDRESS", NULL, false, addresses},
     {"PORTS", NULL, false, ports},
+    {"PROGRAMMED", "Programmed", false, condition},
     {"CLASS", "spec.gatewayClassName", true, NULL},
-    {"PROGRAMMED", "Programmed", true, condition},
     AGE,
     END_OF_COLUMNS,
 };
