@@ -140,6 +140,13 @@ int64_t control_work_step_at(const struct control_work *w, double weight, bool b
     return found;
 }
 
+/* People count steps from 1, as the commands do; past the last one it is the last. */
+static int64_t shown(const struct control_work *w, int64_t step)
+{
+    int64_t n = w->want->spec->n_steps;
+    return step < n ? step + 1 : n;
+}
+
 /* Restores a status that is lost or older than what proxies run: the higher epoch wins. */
 static void restore(struct control_work *w)
 {
@@ -159,9 +166,9 @@ static void restore(struct control_work *w)
             n->started_ms = w->now_ms;
         control_work_say(w, MODEL_PHASE_PROGRESSING, "status restored from proxies");
         control_work_event(w, true, "StatusRestored",
-                           "took over epoch %" PRId64 ", step %" PRId64
+                           "took over attempt %" PRId64 ", step %" PRId64 "/%" PRIu32
                            ", weight %.15g %% from a proxy's report",
-                           n->epoch, n->step, n->weight);
+                           n->epoch, shown(w, n->step), w->want->spec->n_steps, n->weight);
         act(w, CONTROL_ACT_PUBLISH);
     }
     if (n->epoch == 0 && !w->seen->pending) {
@@ -193,9 +200,10 @@ static void absorb_verdict(struct control_work *w)
         n->epoch = v->epoch;
     n->verdict = *v;
     n->verdict.epoch = n->epoch;
-    control_work_event(w, true, "Verdict", "%s at step %" PRId64 " of attempt %" PRId64 ": %s",
-                       model_enum_text(&model_enum_verdict_cause, (int)v->cause), v->step, v->epoch,
-                       v->message);
+    control_work_event(w, true, "Verdict",
+                       "%s at step %" PRId64 "/%" PRIu32 " of attempt %" PRId64 ": %s",
+                       model_enum_text(&model_enum_verdict_cause, (int)v->cause), shown(w, v->step),
+                       w->want->spec->n_steps, v->epoch, v->message);
     act(w, CONTROL_ACT_PUBLISH);
 }
 
@@ -273,8 +281,9 @@ static void wait_for_evidence(struct control_work *w)
 {
     if (w->next->phase != MODEL_PHASE_INCONCLUSIVE)
         control_work_event(w, false, "Inconclusive",
-                           "step %" PRId64 " waits for evidence that the new side is no worse",
-                           w->next->step);
+                           "step %" PRId64 "/%" PRIu32
+                           " waits for evidence that the new side is no worse",
+                           shown(w, w->next->step), w->want->spec->n_steps);
     control_work_say(w, MODEL_PHASE_INCONCLUSIVE,
                      w->seen->proxies ? "waits for evidence that the new side is no worse"
                                       : "waits for a proxy to report");
@@ -319,8 +328,9 @@ static bool step_pause(struct control_work *w, const struct model_migration_step
     bool endless = !step->pause->has_duration;
     if (endless) {
         if (n->phase != MODEL_PHASE_PAUSED)
-            control_work_event(w, false, "Paused", "step %" PRId64 " waits to be promoted",
-                               n->step);
+            control_work_event(w, false, "Paused",
+                               "step %" PRId64 "/%" PRIu32 " waits to be promoted",
+                               shown(w, n->step), w->want->spec->n_steps);
         control_work_say(w, MODEL_PHASE_PAUSED, "waits to be promoted");
         return false;
     }
