@@ -91,6 +91,32 @@ static void test_deltas(void **state)
     model_snapshot_free(b);
 }
 
+/* What is sent again unchanged, with a higher version, is the same item as before: nothing that
+ * stands on it is made anew. */
+static void test_the_same_again(void **state)
+{
+    struct model_snapshot *a = model_snapshot_new(WT_STR("one"));
+    struct model_snapshot *b = model_snapshot_new(WT_STR(""));
+    char x[400];
+    put(a, "a", 1, 1);
+    put(a, "b", 2, 1);
+    sync_sets(a, b);
+    const json_t *doc = model_snapshot_get(b, WT_STR("Backend/default/a"))->doc;
+    put(a, "a", 7, 1);
+    put(a, "b", 8, 2);
+    assert_int_equal(sync_sets(a, b), 2);
+    assert_string_equal(text_of(b, x), "a@1 b@8 @8");
+    assert_ptr_equal(model_snapshot_get(b, WT_STR("Backend/default/a"))->doc, doc);
+    /* Versions of another store say nothing, so there it is a new item. */
+    struct model_snapshot *c = model_snapshot_new(WT_STR("two"));
+    put(c, "a", 3, 1);
+    assert_int_equal(sync_sets(c, b), 0);
+    assert_string_equal(text_of(b, x), "a@3 @3");
+    model_snapshot_free(a);
+    model_snapshot_free(b);
+    model_snapshot_free(c);
+}
+
 static void test_other_store(void **state)
 {
     struct model_snapshot *a = model_snapshot_new(WT_STR("one"));
@@ -258,9 +284,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_deltas),       cmocka_unit_test(test_other_store),
-        cmocka_unit_test(test_wrong_deltas), cmocka_unit_test(test_removals_are_bounded),
-        cmocka_unit_test(test_bytes),        cmocka_unit_test(test_kinds_in_turn),
+        cmocka_unit_test(test_deltas),
+        cmocka_unit_test(test_the_same_again),
+        cmocka_unit_test(test_other_store),
+        cmocka_unit_test(test_wrong_deltas),
+        cmocka_unit_test(test_removals_are_bounded),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_kinds_in_turn),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
