@@ -166,8 +166,8 @@ static int put_row(struct control_db *db, const struct control_db_row *row, stru
     return run(db, CONTROL_SQL_PUT, err);
 }
 
-int control_db_write(struct control_db *db, const struct control_db_row *row, uint64_t rv,
-                     const struct control_kv *kv, size_t n_kv, struct wt_err *err)
+int control_db_write(struct control_db *db, const struct control_db_row *rows, size_t n_rows,
+                     uint64_t rv, const struct control_kv *kv, size_t n_kv, struct wt_err *err)
 {
     if (db->broken)
         return wt_fail(
@@ -176,8 +176,8 @@ int control_db_write(struct control_db *db, const struct control_db_row *row, ui
     int r = run(db, CONTROL_SQL_BEGIN, err);
     if (r < 0)
         return r;
-    if (row)
-        r = put_row(db, row, err);
+    for (size_t i = 0; r == 0 && i < n_rows; i++)
+        r = put_row(db, &rows[i], err);
     if (r == 0 && rv) {
         char text[24];
         snprintf(text, sizeof(text), "%" PRIu64, rv);

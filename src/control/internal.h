@@ -37,10 +37,9 @@ struct control_db_row {
     const char *doc_text;
 };
 
-/* One transaction: the row (may be NULL), the store's resourceVersion (0: leave it), and the
- * values. */
-int control_db_write(struct control_db *db, const struct control_db_row *row, uint64_t rv,
-                     const struct control_kv *kv, size_t n_kv, struct wt_err *err);
+/* One transaction: the rows, the store's resourceVersion (0: leave it), and the values. */
+int control_db_write(struct control_db *db, const struct control_db_row *rows, size_t n_rows,
+                     uint64_t rv, const struct control_kv *kv, size_t n_kv, struct wt_err *err);
 
 char *control_db_kv_get(struct control_db *db, const char *key);
 

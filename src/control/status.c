@@ -10,9 +10,9 @@
 enum {
     SETTLE_MS = 50,       /* changes come in bursts */
     ROUND_EVERY_MS = 500, /* from the end of one to the next, of a kind */
-    SLICE_OBJECTS = 200,
-    SLICE_WRITES = 20, /* each is on disk before the next */
-    SLICE_PAUSE_MS = 5,
+    SLICE_LOOKS = 200,
+    SLICE_WRITES = 100, /* one transaction */
+    SLICE_PAUSE_MS = 50,
     TRY_AGAIN_MS = 5000,
 };
 
@@ -41,6 +41,11 @@ struct control_status {
 
 struct moment {
     int64_t now_ms, wall_ms;
+};
+
+struct slice {
+    unsigned looks, n;
+    json_t *docs[SLICE_WRITES]; /* to write */
 };
 
 struct control_status *control_status_new(struct control_store *store,
@@ -193,31 +198,34 @@ static const struct {
 
 /* ---- rounds ---- */
 
-/* Only the status, and only if nobody has written meanwhile: then there is another round. */
-static int write_status(struct control_status *s, json_t *doc, json_t *status, struct wt_err *err)
+/* Takes up the document to write, if the plan says something new of it. */
+static void one(struct control_status *s, enum duty_kind kind, json_t *doc, struct slice *slice,
+                const struct moment *m)
 {
     static const char *const kept[] = {"apiVersion", "kind", "metadata"};
-    json_t *write = json_object();
+    json_t *status = works[kind].plan(s, doc, m), *write = json_object();
+    if (!status || !write || json_equal(status, json_object_get(doc, "status"))) {
+        json_decref(status);
+        json_decref(write);
+        return;
+    }
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
         json_object_set(write, kept[i], json_object_get(doc, kept[i]));
-    json_object_set(write, "status", status);
-    s->writing = true;
-    int r = control_store_update(s->store, write, CONTROL_STATUS, NULL, 0, NULL, err);
-    s->writing = false;
-    s->writes += r == 0;
-    json_decref(write);
-    return r == WT_ENOENT || r == WT_ECONFLICT ? 0 : r;
+    json_object_set_new(write, "status", status);
+    slice->docs[slice->n++] = write;
 }
 
-/* 1 when it was written, 0 when it says so already. */
-static int one(struct control_status *s, enum duty_kind kind, json_t *doc, const struct moment *m,
-               struct wt_err *err)
+/* What was changed meanwhile is left out: that change has brought another round. */
+static int write_all(struct control_status *s, struct slice *slice, struct wt_err *err)
 {
-    json_t *status = works[kind].plan(s, doc, m);
-    bool differs = status && !json_equal(status, json_object_get(doc, "status"));
-    int r = differs ? write_status(s, doc, status, err) : 0;
-    json_decref(status);
-    return r < 0 ? r : differs;
+    s->writing = true;
+    int r = control_store_update_statuses(s->store, slice->docs, slice->n, err);
+    s->writing = false;
+    s->writes += r > 0 ? (unsigned)r : 0;
+    for (size_t i = 0; i < slice->n; i++)
+        json_decref(slice->docs[i]);
+    slice->n = 0;
+    return r;
 }
 
 /* What stops one object would stop the next: the disk, or memory. */
@@ -252,25 +260,21 @@ static bool has_to_wait(const struct control_status *s, enum duty_kind kind)
            (kind == GATEWAYS && s->duties[ROUTES].round);
 }
 
-struct budget {
-    unsigned objects, writes;
-};
-
-static void work(struct control_status *s, enum duty_kind kind, struct budget *left,
+static void work(struct control_status *s, enum duty_kind kind, struct slice *slice,
                  const struct moment *m)
 {
     struct duty *d = &s->duties[kind];
+    struct wt_err err = {0};
     if (!d->round && d->due_ms <= m->now_ms && d->not_before_ms <= m->now_ms)
         begin(s, kind, m);
-    while (d->round && d->at < json_array_size(d->round) && left->objects && left->writes) {
-        struct wt_err err = {0};
-        int r = one(s, kind, json_array_get(d->round, d->at++), m, &err);
-        if (r < 0) {
-            give_up(s, kind, m, &err);
-            return;
-        }
-        left->objects--;
-        left->writes -= (unsigned)r;
+    while (d->round && d->at < json_array_size(d->round) && slice->looks < SLICE_LOOKS &&
+           slice->n < SLICE_WRITES) {
+        slice->looks++;
+        one(s, kind, json_array_get(d->round, d->at++), slice, m);
+    }
+    if (slice->n && write_all(s, slice, &err) < 0) {
+        give_up(s, kind, m, &err);
+        return;
     }
     if (!d->round || d->at < json_array_size(d->round))
         return;
@@ -297,13 +301,13 @@ static void look_at_reports(struct control_status *s, bool pending, int64_t now_
 int64_t control_status_run(struct control_status *s, bool pending, int64_t now_ms, int64_t wall_ms)
 {
     const struct moment m = {now_ms, wall_ms};
-    struct budget left = {SLICE_OBJECTS, SLICE_WRITES};
+    struct slice slice = {.n = 0};
     int64_t next = control_reports_silence_ms(s->reports, now_ms);
     look_at_reports(s, pending, now_ms);
     for (unsigned kind = 0; kind < DUTIES; kind++) {
         if (has_to_wait(s, kind))
             continue;
-        work(s, kind, &left, &m);
+        work(s, kind, &slice, &m);
         const struct duty *d = &s->duties[kind];
         int64_t at_ms = d->due_ms < d->not_before_ms ? d->not_before_ms : d->due_ms;
         if (d->round)

@@ -59,7 +59,7 @@ static int make_identity(struct control_store *s, struct wt_err *err)
     wt_hex(id, sizeof(id), s->id);
     wt_hex(s->site_key, sizeof(s->site_key), key_text);
     const struct control_kv kv[] = {{"id", s->id}, {"siteKey", key_text}};
-    return control_db_write(&s->db, NULL, 0, kv, 2, err);
+    return control_db_write(&s->db, NULL, 0, 0, kv, 2, err);
 }
 
 static int load(struct control_store *s, struct wt_err *err)
@@ -132,7 +132,7 @@ int control_store_give_site_key(struct control_store *s, const uint8_t *other, s
     const uint8_t *key = other ? other : s->site_key;
     wt_hex(key, sizeof(s->site_key), text);
     const struct control_kv kv[] = {{"siteKey", text}, {"siteKeyGiven", "1"}};
-    int r = control_db_write(&s->db, NULL, 0, kv, 2, err);
+    int r = control_db_write(&s->db, NULL, 0, 0, kv, 2, err);
     if (r < 0)
         return r;
     if (other)
@@ -279,6 +279,22 @@ static void stamp(struct control_store *s, json_t *doc, uint64_t rv)
     json_object_set_new(metadata(doc), "resourceVersion", json_string(text));
 }
 
+static struct control_db_row row_of(const json_t *doc, const char *key, uint64_t rv,
+                                    const char *text)
+{
+    const json_t *m = json_object_get(doc, "metadata");
+    return (struct control_db_row){
+        .key = key,
+        .kind = model_kind_of(doc)->name,
+        .namespace = model_namespace(doc),
+        .name = model_name(doc),
+        .uid = json_string_value(json_object_get(m, "uid")),
+        .rv = rv,
+        .generation = json_integer_value(json_object_get(m, "generation")),
+        .doc_text = text,
+    };
+}
+
 /* Writes disk first, then memory; takes `doc` over. What memory needs is had before the commit. */
 static int put(struct control_store *s, json_t *doc, enum control_change_type type,
                const struct control_kv *kv, size_t n_kv, struct wt_err *err)
@@ -296,18 +312,8 @@ static int put(struct control_store *s, json_t *doc, enum control_change_type ty
         json_decref(doc);
         return wt_fail(err, WT_ENOMEM, "state store: out of memory");
     }
-    const json_t *m = metadata(doc);
-    struct control_db_row row = {
-        .key = key,
-        .kind = kind->name,
-        .namespace = model_namespace(doc),
-        .name = model_name(doc),
-        .uid = json_string_value(json_object_get(m, "uid")),
-        .rv = rv,
-        .generation = json_integer_value(json_object_get(m, "generation")),
-        .doc_text = type == CONTROL_DELETED ? NULL : text,
-    };
-    r = control_db_write(&s->db, &row, rv, kv, n_kv, err);
+    struct control_db_row row = row_of(doc, key, rv, type == CONTROL_DELETED ? NULL : text);
+    r = control_db_write(&s->db, &row, 1, rv, kv, n_kv, err);
     free(text);
     if (r < 0) {
         /* Putting back what was there needs no memory: the entry exists. */
@@ -478,7 +484,7 @@ int control_store_update(struct control_store *s, const json_t *doc, unsigned pa
     bool same = json_equal(old, made);
     if ((parts & CONTROL_DRY_RUN) || same) {
         r = same && n_kv && !(parts & CONTROL_DRY_RUN)
-                ? control_db_write(&s->db, NULL, 0, kv, n_kv, err)
+                ? control_db_write(&s->db, NULL, 0, 0, kv, n_kv, err)
                 : 0;
         if (r == 0 && out)
             *out = same ? json_incref(old) : json_incref(made);
@@ -497,6 +503,74 @@ int control_store_update(struct control_store *s, const json_t *doc, unsigned pa
     if (r == 0)
         answer(s, key, out);
     return r;
+}
+
+/* What is written of several objects, before it is. */
+struct statuses {
+    struct status_write {
+        char key[MODEL_KEY_MAX];
+        json_t *made;
+        char *text;
+    } * items;
+    struct control_db_row *rows;
+    size_t n;
+};
+
+/* Takes up one; what is gone, newer or the same is left out. WT_ENOMEM. */
+static int add_status(struct control_store *s, struct statuses *w, const json_t *doc)
+{
+    struct status_write *item = &w->items[w->n];
+    const struct model_kind *kind = model_kind_of(doc);
+    json_t *old = control_store_get_key(s, model_key(doc, item->key, sizeof(item->key)));
+    if (!kind || !old || check_current(old, doc, kind, NULL) < 0)
+        return 0;
+    item->made = merged(old, doc, CONTROL_STATUS);
+    if (!item->made)
+        return WT_ENOMEM;
+    if (json_equal(old, item->made)) {
+        json_decref(item->made);
+        return 0;
+    }
+    uint64_t rv = s->rv + w->n + 1;
+    stamp(s, item->made, rv);
+    item->text = json_dumps(item->made, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    w->rows[w->n++] = row_of(item->made, item->key, rv, item->text);
+    return item->text ? 0 : WT_ENOMEM;
+}
+
+/* It is on disk. No entry is new, so that no memory is needed. */
+static void show_status(struct control_store *s, struct status_write *item)
+{
+    void *old = NULL;
+    if (wt_map_put(&s->objects, wt_str_z(item->key), item->made, &old) < 0)
+        return;
+    struct control_change change = {++s->rv, CONTROL_MODIFIED, model_kind_of(item->made),
+                                    item->made};
+    item->made = NULL;
+    remember(s, &change);
+    json_decref(old);
+}
+
+int control_store_update_statuses(struct control_store *s, json_t *const *docs, size_t n,
+                                  struct wt_err *err)
+{
+    struct statuses w = {wt_calloc(n + 1, sizeof(*w.items)), wt_calloc(n + 1, sizeof(*w.rows)), 0};
+    int r = w.items && w.rows ? 0 : WT_ENOMEM;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = add_status(s, &w, docs[i]);
+    if (r < 0)
+        wt_fail(err, r, "state store: out of memory");
+    else if (w.n)
+        r = control_db_write(&s->db, w.rows, w.n, s->rv + w.n, NULL, 0, err);
+    for (size_t i = 0; i < w.n; i++) {
+        if (r == 0)
+            show_status(s, &w.items[i]);
+        json_decref(w.items[i].made);
+        free(w.items[i].text);
+    }
+    wt_free(w.items);
+    wt_free(w.rows);
+    return r < 0 ? r : (int)w.n;
 }
 
 int control_store_delete(struct control_store *s, const struct model_kind *kind,

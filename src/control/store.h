@@ -78,6 +78,12 @@ int control_store_update(struct control_store *s, const json_t *doc, unsigned pa
                          const struct control_kv *kv, size_t n_kv, json_t **out,
                          struct wt_err *err);
 
+/* The statuses of `docs` in one transaction, each as in control_store_update(); an object that is
+ * gone or was changed since (its uid, its resourceVersion) is left out. Returns how many were
+ * written; on an error none is. */
+int control_store_update_statuses(struct control_store *s, json_t *const *docs, size_t n,
+                                  struct wt_err *err);
+
 /* With finalizers it is only marked (deletionTimestamp). `rv` 0: whatever it is. *out: the last
  * state. */
 int control_store_delete(struct control_store *s, const struct model_kind *kind,

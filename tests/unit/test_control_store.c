@@ -171,6 +171,87 @@ static void survives_a_restart_and_refuses_a_second(void **unused)
     rmdir(dir);
 }
 
+static json_t *with_status(const json_t *doc, int healthy)
+{
+    json_t *out = json_deep_copy(doc);
+    json_object_set_new(out, "status", json_pack("{s:i}", "healthy", healthy));
+    json_object_set_new(json_object_get(out, "spec"), "endpoints", json_array());
+    return out;
+}
+
+/* Several statuses are one write: what was changed since, is gone or says the same is left out, and
+ * the disk takes all or none. */
+static void statuses_in_one_write(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = {"changed", "gone", "new", "same", "other"};
+    char dir[] = "/tmp/watari-store-XXXXXX", path[64], other[80];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/control.db", dir);
+    struct control_store *s = open_store(path);
+    json_t *docs[5], *stored, *spec;
+    for (size_t i = 0; i < 5; i++) {
+        json_t *doc = backend(names[i], 80);
+        assert_int_equal(control_store_create(s, doc, 0, &stored, NULL), 0);
+        docs[i] = with_status(stored, i == 3 ? 0 : 7);
+        json_decref(stored);
+        json_decref(doc);
+    }
+    spec = backend("changed", 81);
+    assert_int_equal(control_store_update(s, spec, CONTROL_SPEC, NULL, 0, NULL, NULL), 0);
+    assert_int_equal(
+        control_store_delete(s, model_kind_backend, "default", "gone", 0, 0, NULL, NULL), 0);
+    assert_int_equal(control_store_update(s, docs[3], CONTROL_STATUS, NULL, 0, &stored, NULL), 0);
+    json_decref(docs[3]);
+    docs[3] = stored;
+    assert_int_equal(control_store_rv(s), 8);
+    struct rlimit was, tight;
+    struct wt_err err = {0};
+    assert_int_equal(control_store_update_statuses(s, docs, 5, &err), 2);
+    assert_int_equal(control_store_rv(s), 10);
+    const json_t *new = control_store_get(s, model_kind_backend, "default", "new");
+    assert_int_equal(control_store_doc_rv(new), 9);
+    assert_int_equal(generation(new), 1);
+    /* Of the document given it is the status alone. */
+    assert_int_equal(json_array_size(json_object_get(json_object_get(new, "spec"), "endpoints")),
+                     1);
+    assert_null(
+        json_object_get(control_store_get(s, model_kind_backend, "default", "changed"), "status"));
+    struct control_change change;
+    assert_int_equal(control_store_next(s, 9, &change), 1);
+    assert_int_equal(change.rv, 10);
+    assert_string_equal(model_name(change.doc), "other");
+    /* Both or none. */
+    json_t *again[2] = {
+        with_status(new, 8),
+        with_status(control_store_get(s, model_kind_backend, "default", "other"), 8)};
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    tight = was;
+    tight.rlim_cur = 1024;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    int r = control_store_update_statuses(s, again, 2, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(r, WT_EIO);
+    assert_int_equal(control_store_rv(s), 10);
+    control_store_free(s);
+    s = open_store(path);
+    assert_int_equal(control_store_rv(s), 10);
+    stored = control_store_get(s, model_kind_backend, "default", "other");
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(stored, "status"), "healthy")), 7);
+    control_store_free(s);
+    for (size_t i = 0; i < 5; i++)
+        json_decref(docs[i]);
+    json_decref(again[0]);
+    json_decref(again[1]);
+    json_decref(spec);
+    unlink(path);
+    snprintf(other, sizeof(other), "%s-wal", path);
+    unlink(other);
+    rmdir(dir);
+}
+
 /* The file may not grow: what SQLite sees is a full disk (EFBIG, with SIGXFSZ ignored). */
 static void a_disk_that_refuses_changes_nothing(void **unused)
 {
@@ -379,6 +460,7 @@ int main(void)
         cmocka_unit_test(finalizers_hold_a_deletion),
         cmocka_unit_test(changes_are_known_or_gone),
         cmocka_unit_test(survives_a_restart_and_refuses_a_second),
+        cmocka_unit_test(statuses_in_one_write),
         cmocka_unit_test(a_disk_that_refuses_changes_nothing),
         cmocka_unit_test(events_count_and_are_bounded),
         cmocka_unit_test(a_status_without_effect_is_not_published),
