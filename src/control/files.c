@@ -1,5 +1,6 @@
 #include "control/files.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/event.h"
