@@ -46,21 +46,34 @@ static inline size_t skip_class(struct wt_str in, size_t pos, enum http_class cl
     return pos;
 }
 
-/* Many bytes at a time while none of them is a control: the usual value has none. A tab stops it,
- * which costs a little, not correctness. */
+/* The end of a field's value: the first control that is no tab. */
 static inline size_t skip_value(struct wt_str in, size_t pos)
 {
-    for (;;) {
-        while (pos + 16 <= in.len && !http_controls_wide(in.ptr + pos))
-            pos += 16;
-        while (pos + 8 <= in.len && !http_controls(in.ptr + pos))
-            pos += 8;
-        size_t stop = pos + 8 < in.len ? pos + 8 : in.len;
-        while (pos < stop && http_is((unsigned char)in.ptr[pos], HTTP_CLASS_VALUE))
-            pos++;
-        if (pos < stop || pos >= in.len)
+    while (pos + 16 <= in.len && !http_controls_wide(in.ptr + pos))
+        pos += 16;
+    while (pos + 8 <= in.len) {
+        uint64_t found = http_controls(in.ptr + pos);
+        pos += found ? http_first(found) : 8;
+        if (found && in.ptr[pos] != '\t')
             return pos;
+        pos += found != 0;
     }
+    return skip_class(in, pos, HTTP_CLASS_VALUE);
+}
+
+/* Where the next colon is, or in.len. */
+static inline size_t find_colon(struct wt_str in, size_t pos)
+{
+    for (; pos + 8 <= in.len; pos += 8) {
+        uint64_t w;
+        memcpy(&w, in.ptr + pos, 8);
+        uint64_t found = http_zeros(w ^ (HTTP_ONES * ':'));
+        if (found)
+            return pos + http_first(found);
+    }
+    while (pos < in.len && in.ptr[pos] != ':')
+        pos++;
+    return pos;
 }
 
 /* "x_forwarded_for" becomes "x-forwarded-for" in a CGI-like origin: two names for one (HAProxy and
@@ -85,8 +98,8 @@ static enum http_h1_fault bad_name(struct wt_str in, size_t start, size_t pos)
     return c == '\n' && pos == start ? HTTP_H1_FAULT_BARE_LINE_END : HTTP_H1_FAULT_FIELD_NAME;
 }
 
-static inline int parse_name(struct wt_str in, size_t *pos, struct wt_str *out,
-                             enum http_h1_fault *fault)
+static int parse_other_name(struct wt_str in, size_t *pos, struct wt_str *out,
+                            enum http_h1_fault *fault)
 {
     size_t start = *pos, at = start;
     unsigned seen = 0;
@@ -104,6 +117,20 @@ static inline int parse_name(struct wt_str in, size_t *pos, struct wt_str *out,
     if ((seen & HTTP_CLASS_UNDERSCORE) && is_alias(*out))
         return fail(fault, HTTP_H1_FAULT_FIELD_ALIAS);
     *pos = at + 1;
+    return 0;
+}
+
+/* What stands before the colon is compared with the name that it can only be; equal to a known one,
+ * it needs no look at each byte. */
+static inline int parse_name(struct wt_str in, size_t *pos, struct wt_str *out,
+                             enum http_field_id *out_id, enum http_h1_fault *fault)
+{
+    size_t colon = find_colon(in, *pos);
+    *out = wt_str(in.ptr + *pos, colon - *pos);
+    *out_id = colon < in.len ? http_field_lookup(*out) : HTTP_FIELD_OTHER;
+    if (*out_id == HTTP_FIELD_OTHER)
+        return parse_other_name(in, pos, out, fault);
+    *pos = colon + 1;
     return 0;
 }
 
@@ -136,14 +163,15 @@ int http_h1_parse_fields(struct wt_str in, size_t *pos, uint32_t max_fields, str
         if (in.ptr[*pos] == '\r')
             return take_crlf(in, pos, fault);
         struct wt_str name, value;
-        int r = parse_name(in, pos, &name, fault);
+        enum http_field_id id;
+        int r = parse_name(in, pos, &name, &id, fault);
         if (r == 0)
             r = parse_value(in, pos, &value, fault);
         if (r < 0)
             return r;
         if (n++ == max_fields || head->n_fields >= HTTP_HEAD_MAX_FIELDS)
             return fail(fault, HTTP_H1_FAULT_TOO_MANY_FIELDS);
-        if (!http_head_push(head, name, value, http_field_lookup(name)))
+        if (!http_head_push(head, name, value, id))
             return fail(fault, HTTP_H1_FAULT_NO_MEMORY);
     }
 }

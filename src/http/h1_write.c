@@ -41,9 +41,12 @@ static char *put_decimal(char *p, uint64_t n)
     return put(p, wt_str(digits + at, sizeof digits - at));
 }
 
-/* A known name was judged when its id was found, and is looked at again only as a whole. */
+/* Fields come judged, from the parser or http_head_add(); what took their place by hand does not.
+ */
 static inline bool fits(const struct http_field *f)
 {
+    if (f->seal == http_field_seal(f->name, f->value))
+        return true;
     bool name = f->id ? http_field_is(f->id, f->name) : http_field_name_valid(f->name);
     return name && http_value_fits(f->value);
 }

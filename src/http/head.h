@@ -48,6 +48,8 @@ enum http_framing {
 struct http_field {
     struct wt_str name, value; /* the value without blanks at its ends */
     uint8_t id;                /* enum http_field_id */
+    uint32_t seal; /* of name and value as they were found fit; 0, or another string put in their
+                      place: the writer judges them */
 };
 
 struct http_head {

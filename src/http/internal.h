@@ -44,17 +44,32 @@ static inline uint64_t http_bits(unsigned from, unsigned to)
     return (http_bit(to) << 1) - http_bit(from);
 }
 
-/* Not zero when one of these eight bytes is a control (tab too) or DEL. */
-static inline uint64_t http_controls(const char *p)
+#define HTTP_ONES UINT64_C(0x0101010101010101)
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest");
+
+/* Which of eight bytes are zero: the high bit of each. Above the first one there may be too many
+ * (a borrow), never too few. */
+static inline uint64_t http_zeros(uint64_t w)
 {
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    uint64_t w, del;
-    memcpy(&w, p, 8);
-    del = w ^ (ones * 0x7f);
-    return (((w - ones * 0x20) & ~w) | ((del - ones) & ~del)) & high;
+    return (w - HTTP_ONES) & ~w & (HTTP_ONES << 7);
 }
 
-/* The same for sixteen bytes. */
+/* The same for controls (tab too) and DEL among the eight bytes at `p`. */
+static inline uint64_t http_controls(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return ((w - HTTP_ONES * 0x20) & ~w & (HTTP_ONES << 7)) | http_zeros(w ^ (HTTP_ONES * 0x7f));
+}
+
+/* The index of the first byte that is marked; `marks` is not 0. */
+static inline size_t http_first(uint64_t marks)
+{
+    return (size_t)__builtin_ctzll(marks) / 8;
+}
+
+/* Whether there is one among sixteen bytes. */
 static inline bool http_controls_wide(const char *p)
 {
     unsigned char v __attribute__((vector_size(16)));
@@ -95,13 +110,22 @@ static inline int http_hex(unsigned char c)
 /* Room for more fields than there is: false without memory or beyond the cap. */
 bool http_head_grow(struct http_head *h);
 
-/* One more field; false as above. */
+/* What stands for "these strings were judged". It is over where they lie, not over their bytes, so
+ * that it costs nothing and does not fit a string that takes their place. */
+static inline uint32_t http_field_seal(struct wt_str name, struct wt_str value)
+{
+    uintptr_t at = (uintptr_t)name.ptr * 31 + (uintptr_t)value.ptr + value.len * 2654435761u;
+    return (uint32_t)at | 1;
+}
+
+/* One more field, its name and value judged; false as above. */
 static inline bool http_head_push(struct http_head *h, struct wt_str name, struct wt_str value,
                                   enum http_field_id id)
 {
     if (h->n_fields == h->cap_fields && !http_head_grow(h))
         return false;
-    h->fields[h->n_fields++] = (struct http_field){name, value, (uint8_t)id};
+    uint32_t seal = http_field_seal(name, value);
+    h->fields[h->n_fields++] = (struct http_field){name, value, (uint8_t)id, seal};
     h->present |= http_bit(id);
     return true;
 }
