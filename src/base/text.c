@@ -8,7 +8,24 @@ static const char hex_pairs[] = ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW
     ROW("7") ROW("8") ROW("9") ROW("a") ROW("b") ROW("c") ROW("d") ROW("e") ROW("f");
 #undef ROW
 
-static const char b64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const char wt_base64_digits[65] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+const uint8_t wt_base64_values[256] = {
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 62,  255, 255, 52,  53,  54,  55,  56,  57,  58,  59,  60,
+    61,  255, 255, 255, 255, 255, 255, 255, 0,   1,   2,   3,   4,   5,   6,   7,   8,   9,   10,
+    11,  12,  13,  14,  15,  16,  17,  18,  19,  20,  21,  22,  23,  24,  25,  255, 255, 255, 255,
+    63,  255, 26,  27,  28,  29,  30,  31,  32,  33,  34,  35,  36,  37,  38,  39,  40,  41,  42,
+    43,  44,  45,  46,  47,  48,  49,  50,  51,  255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255};
 
 void wt_hex(const void *ptr, size_t n, char *out)
 {
@@ -47,31 +64,20 @@ int wt_base64_add(struct wt_buf *out, const void *ptr, size_t n)
         return r;
     char *to = out->ptr + out->len;
     for (; n >= 3; n -= 3, p += 3) {
-        *to++ = b64_digits[p[0] >> 2];
-        *to++ = b64_digits[(p[0] & 3) << 4 | p[1] >> 4];
-        *to++ = b64_digits[(p[1] & 15) << 2 | p[2] >> 6];
-        *to++ = b64_digits[p[2] & 63];
+        *to++ = wt_base64_digits[p[0] >> 2];
+        *to++ = wt_base64_digits[(p[0] & 3) << 4 | p[1] >> 4];
+        *to++ = wt_base64_digits[(p[1] & 15) << 2 | p[2] >> 6];
+        *to++ = wt_base64_digits[p[2] & 63];
     }
     if (n) {
         unsigned second = n == 2 ? p[1] : 0;
-        *to++ = b64_digits[p[0] >> 2];
-        *to++ = b64_digits[(p[0] & 3) << 4 | second >> 4];
+        *to++ = wt_base64_digits[p[0] >> 2];
+        *to++ = wt_base64_digits[(p[0] & 3) << 4 | second >> 4];
         if (n == 2)
-            *to++ = b64_digits[(second & 15) << 2];
+            *to++ = wt_base64_digits[(second & 15) << 2];
     }
     out->len = (size_t)(to - out->ptr);
     return 0;
-}
-
-static int b64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
 }
 
 int wt_base64_decode(struct wt_buf *out, struct wt_str s)
@@ -80,10 +86,10 @@ int wt_base64_decode(struct wt_buf *out, struct wt_str s)
     int bits = 0;
     int r = s.len % 4 == 1 ? WT_EINVAL : wt_buf_reserve(out, s.len * 3 / 4 + 3);
     for (size_t i = 0; r == 0 && i < s.len; i++) {
-        int v = b64_value(s.ptr[i]);
-        if (v < 0)
+        unsigned v = wt_base64_values[(unsigned char)s.ptr[i]];
+        if (v > 63)
             return WT_EINVAL;
-        acc = acc << 6 | (unsigned)v;
+        acc = acc << 6 | v;
         bits += 6;
         if (bits >= 8) {
             bits -= 8;

@@ -8,6 +8,9 @@
 void wt_hex(const void *ptr, size_t n, char *out);
 bool wt_unhex(struct wt_str s, void *out, size_t n); /* exactly 2 × n digits, any case */
 
+extern const char wt_base64_digits[65];
+extern const uint8_t wt_base64_values[256]; /* of a digit: 0 to 63; of any other byte: 255 */
+
 int wt_base64_add(struct wt_buf *out, const void *ptr, size_t n);
 int wt_base64_decode(struct wt_buf *out, struct wt_str s); /* WT_EINVAL: not base64url */
 

@@ -17,16 +17,29 @@ static bool next(struct wt_str *list, struct wt_str *out_name, struct wt_str *ou
     return false;
 }
 
+/* Whether `one` is a cookie of that name, and its value; only a name that begins alike is looked
+ * at. */
+static inline bool is_cookie(struct wt_str one, struct wt_str name, struct wt_str *out)
+{
+    if (!wt_str_starts(one, name))
+        return false;
+    struct wt_str rest = wt_str_trim(wt_str_sub(one, name.len, one.len));
+    if (rest.len && rest.ptr[0] != '=')
+        return false;
+    *out = wt_str_trim(wt_str_sub(rest, 1, rest.len));
+    return true;
+}
+
 bool http_cookie_get(const struct http_head *h, struct wt_str name, struct wt_str *out)
 {
     const struct http_field *f = NULL;
     while ((f = http_head_next(h, HTTP_FIELD_COOKIE, f))) {
-        struct wt_str list = f->value, n, v;
-        while (next(&list, &n, &v))
-            if (wt_str_eq(n, name)) {
-                *out = v;
+        struct wt_str list = f->value;
+        while (list.ptr) {
+            struct wt_str one = wt_str_trim(wt_str_next(&list, ';'));
+            if (one.len && is_cookie(one, name, out))
                 return true;
-            }
+        }
     }
     return false;
 }

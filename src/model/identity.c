@@ -1,8 +1,8 @@
 #include "model/identity.h"
 
-#include <string.h>
+#include "base/text.h"
 
-static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+#include <string.h>
 
 enum { RAW = 16 }; /* identity and signature */
 
@@ -48,20 +48,9 @@ void model_identity_format(const struct model_identity_keys *keys, const struct 
     for (size_t i = 0; i < MODEL_IDENTITY_TEXT; i++) {
         size_t bit = i * 6, byte = bit / 8;
         unsigned two = (unsigned)raw[byte] << 8 | raw[byte + 1];
-        out[i] = ALPHABET[two >> (10 - bit % 8) & 63];
+        out[i] = wt_base64_digits[two >> (10 - bit % 8) & 63];
     }
     out[MODEL_IDENTITY_TEXT] = 0;
-}
-
-static int digit_of(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
 }
 
 bool model_identity_parse(const struct model_identity_keys *keys, struct wt_str value,
@@ -73,10 +62,10 @@ bool model_identity_parse(const struct model_identity_keys *keys, struct wt_str 
     if (value.len != MODEL_IDENTITY_TEXT)
         return false;
     for (size_t i = 0; i < MODEL_IDENTITY_TEXT; i++) {
-        int digit = digit_of(value.ptr[i]);
-        if (digit < 0)
+        unsigned digit = wt_base64_values[(unsigned char)value.ptr[i]];
+        if (digit > 63)
             return false;
-        bits = bits << 6 | (unsigned)digit;
+        bits = bits << 6 | digit;
         n_bits += 6;
         if (n_bits >= 8) {
             n_bits -= 8;

@@ -19,6 +19,8 @@ static const struct {
     {"sid=\"a b\"", NULL, "sid", "\"a b\""},
     {"sid=a=b==", NULL, "sid", "a=b=="},
     {"sid", NULL, "sid", ""},
+    {"sid = 1 ;a=2", NULL, "sid", "1"},
+    {"sid x=1", NULL, "sid", NULL},
     {"a=sid=1", NULL, "sid", NULL},
     {" ; ;", NULL, "sid", NULL},
 };
