@@ -37,6 +37,28 @@ static inline bool wt_str_eq(struct wt_str a, struct wt_str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Copies to `p` and returns the end of it. In words: a call of memcpy costs more than short strings
+ * do. */
+static inline char *wt_put(char *p, struct wt_str s)
+{
+    size_t n = s.len;
+    if (n >= 16) {
+        for (size_t i = 0; i + 16 < n; i += 16)
+            memcpy(p + i, s.ptr + i, 16);
+        memcpy(p + n - 16, s.ptr + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(p, s.ptr, 8);
+        memcpy(p + n - 8, s.ptr + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(p, s.ptr, 4);
+        memcpy(p + n - 4, s.ptr + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            p[i] = s.ptr[i];
+    }
+    return p + n;
+}
+
 static inline unsigned char wt_lower(unsigned char c)
 {
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;

@@ -9,27 +9,6 @@ enum {
     FRAMING_ROOM = 96, /* the longest that put_framing() writes */
 };
 
-/* Copies of a known short length in words: a call of memcpy costs more than they do. */
-static inline char *put(char *p, struct wt_str s)
-{
-    size_t n = s.len;
-    if (n >= 16) {
-        for (size_t i = 0; i + 16 < n; i += 16)
-            memcpy(p + i, s.ptr + i, 16);
-        memcpy(p + n - 16, s.ptr + n - 16, 16);
-    } else if (n >= 8) {
-        memcpy(p, s.ptr, 8);
-        memcpy(p + n - 8, s.ptr + n - 8, 8);
-    } else if (n >= 4) {
-        memcpy(p, s.ptr, 4);
-        memcpy(p + n - 4, s.ptr + n - 4, 4);
-    } else {
-        for (size_t i = 0; i < n; i++)
-            p[i] = s.ptr[i];
-    }
-    return p + n;
-}
-
 static char *put_decimal(char *p, uint64_t n)
 {
     char digits[20];
@@ -38,7 +17,7 @@ static char *put_decimal(char *p, uint64_t n)
         digits[--at] = (char)('0' + n % 10);
         n /= 10;
     } while (n);
-    return put(p, wt_str(digits + at, sizeof digits - at));
+    return wt_put(p, wt_str(digits + at, sizeof digits - at));
 }
 
 /* Fields come judged, from the parser or http_head_add(); what took their place by hand does not.
@@ -53,9 +32,9 @@ static inline bool fits(const struct http_field *f)
 
 static inline char *put_field(char *p, const struct http_field *f)
 {
-    p = put(p, f->name);
+    p = wt_put(p, f->name);
     memcpy(p, ": ", 2);
-    p = put(p + 2, f->value);
+    p = wt_put(p + 2, f->value);
     memcpy(p, "\r\n", 2);
     return p + 2;
 }
@@ -113,22 +92,22 @@ static char *put_framing(const struct http_head *h, char *p)
 {
     bool te = h->has_te_trailers && !h->status;
     if (h->framing == HTTP_FRAMING_LENGTH) {
-        p = put(p, WT_STR("content-length: "));
-        p = put(put_decimal(p, h->length), CRLF);
+        p = wt_put(p, WT_STR("content-length: "));
+        p = wt_put(put_decimal(p, h->length), CRLF);
     }
     if (h->framing == HTTP_FRAMING_CHUNKED)
-        p = put(p, WT_STR("transfer-encoding: chunked\r\n"));
+        p = wt_put(p, WT_STR("transfer-encoding: chunked\r\n"));
     if (te)
-        p = put(p, WT_STR("te: trailers\r\n"));
+        p = wt_put(p, WT_STR("te: trailers\r\n"));
     if (h->upgrade)
-        p = put(p, WT_STR("connection: upgrade\r\n"));
+        p = wt_put(p, WT_STR("connection: upgrade\r\n"));
     else if (!h->keep_alive || h->framing == HTTP_FRAMING_UNTIL_CLOSE)
-        p = put(p, te ? WT_STR("connection: close, te\r\n") : WT_STR("connection: close\r\n"));
+        p = wt_put(p, te ? WT_STR("connection: close, te\r\n") : WT_STR("connection: close\r\n"));
     else if (te)
-        p = put(p, WT_STR("connection: te\r\n"));
+        p = wt_put(p, WT_STR("connection: te\r\n"));
     else if (h->status && h->minor == 0) /* RFC 9112 §9.3: or its client takes it for closed */
-        p = put(p, WT_STR("connection: keep-alive\r\n"));
-    return put(p, CRLF);
+        p = wt_put(p, WT_STR("connection: keep-alive\r\n"));
+    return wt_put(p, CRLF);
 }
 
 static struct wt_str target_path(const struct http_head *h)
@@ -138,15 +117,15 @@ static struct wt_str target_path(const struct http_head *h)
 
 static char *put_request_line(const struct http_head *h, char *p)
 {
-    p = put(p, h->method_text);
+    p = wt_put(p, h->method_text);
     *p++ = ' ';
-    p = put(p, target_path(h));
+    p = wt_put(p, target_path(h));
     if (h->has_query || h->query.len) {
         *p++ = '?';
-        p = put(p, h->query);
+        p = wt_put(p, h->query);
     }
-    p = put(p, WT_STR(" HTTP/1.1\r\nhost: "));
-    return put(put(p, h->authority), CRLF);
+    p = wt_put(p, WT_STR(" HTTP/1.1\r\nhost: "));
+    return wt_put(wt_put(p, h->authority), CRLF);
 }
 
 int http_h1_write_request(const struct http_head *h, struct wt_buf *out)
@@ -176,10 +155,10 @@ int http_h1_write_response(const struct http_head *h, struct wt_buf *out)
     int r = wt_buf_reserve(out, room + reason.len + LINE_ROOM + FRAMING_ROOM);
     if (r < 0)
         return r;
-    char *p = put(out->ptr + out->len, WT_STR("HTTP/1.1 "));
+    char *p = wt_put(out->ptr + out->len, WT_STR("HTTP/1.1 "));
     p = put_decimal(p, h->status);
     *p++ = ' ';
-    p = put(put(p, reason), CRLF);
+    p = wt_put(wt_put(p, reason), CRLF);
     p = put_framing(h, put_fields(h, p));
     out->len = (size_t)(p - out->ptr);
     return 0;
@@ -214,9 +193,9 @@ int http_h1_write_last_chunk(const struct http_head *trailers, struct wt_buf *ou
     int r = wt_buf_reserve(out, room);
     if (r < 0)
         return r;
-    char *p = put(out->ptr + out->len, WT_STR("0\r\n"));
+    char *p = wt_put(out->ptr + out->len, WT_STR("0\r\n"));
     for (uint32_t i = 0; trailers && i < trailers->n_fields; i++)
         p = put_field(p, &trailers->fields[i]);
-    out->len = (size_t)(put(p, CRLF) - out->ptr);
+    out->len = (size_t)(wt_put(p, CRLF) - out->ptr);
     return 0;
 }
