@@ -53,13 +53,26 @@ def rates(result):
     return "\n\n".join(blocks)
 
 
+def quartiles(figures, digits):
+    if not figures:
+        return "-"
+    return f"{figures['low']:.{digits}f} to {figures['high']:.{digits}f}"
+
+
 def latency(result):
     rows = [[name, f"{r['rate']:.0f}", f"{r['p50_us']:.0f}", f"{r['p99_us']:.0f}",
              f"{r['direct_p50_us']:.0f}", f"{r['direct_p99_us']:.0f}", f"{r['added_p50_us']:.0f}",
-             f"{r['added_p99_us']:.0f}", f"{100 * r['spread']:.0f} %", r["errors"]]
+             f"{r['added_p99_us']:.0f}", quartiles(r["added"], 0), r["errors"]]
             for name, r in result.items()]
-    return aligned(["open loop at 70 % of its own peak", "requests/s", "p50 us", "p99 us",
-                    "direct p50", "direct p99", "added p50", "added p99", "spread", "errors"], rows)
+    text = aligned(["open loop at 70 % of its own peak", "requests/s", "p50 us", "p99 us",
+                    "direct p50", "direct p99", "added p50", "added p99", "its quartiles",
+                    "errors"], rows)
+    pairs = result.get("watari", {}).get("beside_best")
+    if pairs:
+        text += (f"\n  watari's added p99 was at most 1.1 x that of the best HTTP peer in the same "
+                 f"round in {pairs['wins']} of {pairs['rounds']} rounds "
+                 f"(sign test: p = {pairs['p']:.4f})")
+    return text
 
 
 def idle(result):
@@ -74,10 +87,11 @@ def idle(result):
 
 
 def routes(result):
-    rows = [[name, f"{r['rate']:.0f}", f"{r['process_us']:.2f}", f"{100 * r['spread']:.0f} %",
-             ratio(r["process_us"], r["base_us"]), r["errors"]] for name, r in result.items()]
-    return aligned(["routes of watari", "requests/s", "process us", "spread", "/10 routes",
-                    "errors"], rows)
+    rows = [[name, f"{r['rate']:.0f}", f"{r['process_us']:.2f}", f"{r['least_us']:.2f}",
+             f"{r['ratio']['median']:.2f}" if r["ratio"] else "-", quartiles(r["ratio"], 2),
+             r["errors"]] for name, r in result.items()]
+    return aligned(["routes of watari", "requests/s", "process us", "least",
+                    "/10 routes, same round", "its quartiles", "errors"], rows)
 
 
 def worst_rows(runs, names):
