@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define HOST_BYTES_MAX 253
-#define LISTENER_BYTES_MAX (16u << 20)
+#define NAMES_BYTES_MAX (256u << 20)
 
 /* Names in a scope (a socket's listeners, a listener's hosts): "a.example" is exact, ".example"
  * stands for all below,
@@ -44,22 +44,28 @@ struct node {
     bool exact;
 };
 
+/* All that the usual match needs of a condition lies here: what a request touches of one route
+ * among thousands is in no cache, and each piece is on a page of its own. */
 struct candidate {
     const struct proxy_route_piece *piece;
     const struct proxy_route_cond *cond;
     uint32_t node;
-    uint32_t targets; /* of the piece's first ref */
+    uint32_t rule;
+    uint32_t targets; /* of the rule's first ref */
+    uint8_t method;   /* as the condition's */
+    bool bare;        /* it asks for neither header fields nor parameters */
 };
 
 struct proxy_routes {
     struct hosts sockets, listeners;
     struct node *nodes;
     struct candidate *candidates;
+    struct proxy_rule *rules; /* of all pieces, copied to lie side by side */
     uint32_t *targets;
     struct proxy_route_piece **pieces;
-    uint16_t *ports;      /* by listener */
-    struct wt_str *names; /* by listener: its hostname as model_attach_host() gives it */
-    struct wt_arena arena;
+    uint16_t *ports;             /* by listener */
+    struct wt_str *names;        /* by listener: its hostname as model_attach_host() gives it */
+    struct wt_arena names_arena; /* of hosts and paths, to lie side by side */
     struct proxy_route_table node_table;
     uint32_t n_nodes, cap_nodes, n_candidates, cap_candidates, n_pieces, n_sockets;
 };
@@ -106,13 +112,15 @@ static uint32_t host_find(const struct hosts *h, uint32_t scope, struct wt_str n
 }
 
 /* Finds or adds; PROXY_NO_INDEX without memory. */
-static uint32_t host_put(struct hosts *h, uint32_t scope, struct wt_str name, uint32_t value)
+static uint32_t host_put(struct hosts *h, uint32_t scope, struct wt_str name, uint32_t value,
+                         struct wt_arena *names)
 {
     uint32_t n = host_find(h, scope, name);
     if (n != PROXY_NO_INDEX)
         return n;
     uint64_t hash = host_hash(scope, name);
-    if (!room(&h->rows, h->n, &h->cap, sizeof *h->rows) ||
+    name = wt_arena_str(names, name);
+    if (!name.ptr || !room(&h->rows, h->n, &h->cap, sizeof *h->rows) ||
         proxy_route_table_add(&h->table, hash, h->n) < 0)
         return PROXY_NO_INDEX;
     h->rows[h->n] = (struct host){
@@ -226,7 +234,8 @@ static uint32_t node_put(struct proxy_routes *r, uint32_t host, bool exact, stru
     uint32_t n = node_find(r, hash, host, exact, path);
     if (n != PROXY_NO_INDEX)
         return n;
-    if (!room(&r->nodes, r->n_nodes, &r->cap_nodes, sizeof *r->nodes) ||
+    path = wt_arena_str(&r->names_arena, path);
+    if (!path.ptr || !room(&r->nodes, r->n_nodes, &r->cap_nodes, sizeof *r->nodes) ||
         proxy_route_table_add(&r->node_table, hash, r->n_nodes) < 0)
         return PROXY_NO_INDEX;
     r->nodes[r->n_nodes] = (struct node){
@@ -305,8 +314,28 @@ static bool parent_fits(const struct proxy_route_piece *p, const struct proxy_ro
     return false;
 }
 
+/* Where the parts of a piece begin in the arrays of all. */
+struct offsets {
+    uint32_t rules, targets;
+};
+
+static struct candidate make_candidate(const struct proxy_route_piece *p,
+                                       const struct proxy_route_cond *cond, uint32_t node,
+                                       const struct offsets *at)
+{
+    return (struct candidate){
+        .piece = p,
+        .cond = cond,
+        .node = node,
+        .rule = at->rules + cond->rule,
+        .targets = at->targets + p->rules[cond->rule].first_ref,
+        .method = (uint8_t)cond->method,
+        .bare = !cond->n_headers && !cond->n_queries,
+    };
+}
+
 static int add_conds(struct proxy_routes *r, const struct proxy_route_piece *p, uint32_t host,
-                     uint32_t targets)
+                     const struct offsets *at)
 {
     for (uint32_t i = 0; i < p->n_conds; i++) {
         const struct proxy_route_cond *cond = &p->conds[i];
@@ -315,7 +344,7 @@ static int add_conds(struct proxy_routes *r, const struct proxy_route_piece *p, 
             !room(&r->candidates, r->n_candidates, &r->cap_candidates, sizeof *r->candidates))
             return WT_ENOMEM;
         r->nodes[node].n++;
-        r->candidates[r->n_candidates++] = (struct candidate){p, cond, node, targets};
+        r->candidates[r->n_candidates++] = make_candidate(p, cond, node, at);
     }
     return 0;
 }
@@ -343,7 +372,7 @@ static uint32_t overlaps(const struct proxy_route_piece *p, struct wt_str listen
 enum { HOSTNAMES_MAX = 32 };
 
 static int attach(struct proxy_routes *r, const struct proxy_routes_input *in, uint32_t piece,
-                  uint32_t targets)
+                  const struct offsets *at)
 {
     const struct proxy_route_piece *p = in->pieces[piece];
     for (uint32_t l = 0; l < in->n_listeners; l++) {
@@ -352,8 +381,8 @@ static int attach(struct proxy_routes *r, const struct proxy_routes_input *in, u
         struct wt_str names[HOSTNAMES_MAX];
         uint32_t n = overlaps(p, r->names[l], names, HOSTNAMES_MAX);
         for (uint32_t i = 0; i < n; i++) {
-            uint32_t host = host_put(&r->listeners, l, names[i], 0);
-            int err = host == PROXY_NO_INDEX ? WT_ENOMEM : add_conds(r, p, host, targets);
+            uint32_t host = host_put(&r->listeners, l, names[i], 0, &r->names_arena);
+            int err = host == PROXY_NO_INDEX ? WT_ENOMEM : add_conds(r, p, host, at);
             if (err < 0)
                 return err;
         }
@@ -361,17 +390,19 @@ static int attach(struct proxy_routes *r, const struct proxy_routes_input *in, u
     return 0;
 }
 
-static uint32_t resolve_all(struct proxy_routes *r, const struct proxy_routes_input *in,
-                            const struct proxy_route_piece *p, uint32_t at)
+/* Copies the rules and resolves their refs; *at moves on to the next piece. */
+static void add_rules(struct proxy_routes *r, const struct proxy_routes_input *in,
+                      const struct proxy_route_piece *p, struct offsets *at)
 {
     for (uint32_t i = 0; i < p->n_rules; i++) {
         const struct proxy_rule *rule = &p->rules[i];
+        r->rules[at->rules++] = *rule;
         for (uint32_t k = 0; k < rule->n_refs; k++) {
             bool ask = in->resolve && !rule->refs[k].foreign;
-            r->targets[at++] = ask ? in->resolve(in->ctx, rule, &rule->refs[k]) : PROXY_TARGET_NONE;
+            r->targets[at->targets++] =
+                ask ? in->resolve(in->ctx, rule, &rule->refs[k]) : PROXY_TARGET_NONE;
         }
     }
-    return at;
 }
 
 /* Precedence of the Gateway API among matches of the same path: see HTTPRouteRule.matches. */
@@ -425,7 +456,7 @@ static int group(struct proxy_routes *r)
 /* A copy that lives as long as the index, in lower case. */
 static int listener_name(struct proxy_routes *r, struct wt_str hostname, struct wt_str *out)
 {
-    struct wt_str name = wt_arena_str(&r->arena, model_attach_host(hostname));
+    struct wt_str name = wt_arena_str(&r->names_arena, model_attach_host(hostname));
     if (!name.ptr)
         return WT_ENOMEM;
     char *bytes = (char *)(uintptr_t)name.ptr;
@@ -447,7 +478,7 @@ static int add_listeners(struct proxy_routes *r, const struct proxy_routes_input
             uint32_t socket = listener->sockets[i];
             if (socket >= in->n_sockets)
                 return WT_EINVAL;
-            if (host_put(&r->sockets, socket, r->names[l], l) == PROXY_NO_INDEX)
+            if (host_put(&r->sockets, socket, r->names[l], l, &r->names_arena) == PROXY_NO_INDEX)
                 return WT_ENOMEM;
         }
     }
@@ -456,18 +487,21 @@ static int add_listeners(struct proxy_routes *r, const struct proxy_routes_input
 
 static int alloc(struct proxy_routes *r, const struct proxy_routes_input *in)
 {
-    size_t n_refs = 0;
-    for (size_t i = 0; i < in->n_pieces; i++)
+    size_t n_refs = 0, n_rules = 0;
+    for (size_t i = 0; i < in->n_pieces; i++) {
         n_refs += in->pieces[i]->n_refs;
+        n_rules += in->pieces[i]->n_rules;
+    }
     if (hosts_init(&r->sockets, in->n_sockets) < 0 ||
         hosts_init(&r->listeners, in->n_listeners) < 0 ||
         proxy_route_table_init(&r->node_table) < 0)
         return WT_ENOMEM;
+    r->rules = wt_calloc(n_rules + 1, sizeof *r->rules);
     r->targets = wt_calloc(n_refs + 1, sizeof *r->targets);
     r->pieces = wt_calloc(in->n_pieces + 1, sizeof(void *));
     r->ports = wt_calloc(in->n_listeners + 1, sizeof *r->ports);
     r->names = wt_calloc(in->n_listeners + 1, sizeof *r->names);
-    bool all = r->targets && r->pieces && r->ports && r->names;
+    bool all = r->rules && r->targets && r->pieces && r->ports && r->names;
     return all ? 0 : WT_ENOMEM;
 }
 
@@ -475,14 +509,15 @@ static int build(struct proxy_routes *r, const struct proxy_routes_input *in)
 {
     int err = alloc(r, in);
     r->n_sockets = in->n_sockets;
-    r->arena = wt_arena_make(LISTENER_BYTES_MAX);
+    r->names_arena = wt_arena_make(NAMES_BYTES_MAX);
     err = err < 0 ? err : add_listeners(r, in);
-    uint32_t targets = 0;
+    struct offsets at = {0, 0};
     for (uint32_t i = 0; i < in->n_pieces && err == 0; i++) {
         r->pieces[i] = proxy_route_piece_ref(in->pieces[i]);
         r->n_pieces++;
-        err = attach(r, in, i, targets);
-        targets = err < 0 ? targets : resolve_all(r, in, in->pieces[i], targets);
+        err = attach(r, in, i, &at);
+        if (err == 0)
+            add_rules(r, in, in->pieces[i], &at);
     }
     if (err < 0)
         return err;
@@ -518,11 +553,12 @@ void proxy_routes_free(struct proxy_routes *r)
     proxy_route_table_done(&r->node_table);
     wt_free(r->nodes);
     wt_free(r->candidates);
+    wt_free(r->rules);
     wt_free(r->targets);
     wt_free(r->pieces);
     wt_free(r->ports);
     wt_free(r->names);
-    wt_arena_done(&r->arena);
+    wt_arena_done(&r->names_arena);
     wt_free(r);
 }
 
@@ -589,10 +625,8 @@ static bool query_has(struct wt_str query, const struct proxy_want *want)
     return false;
 }
 
-static bool cond_holds(const struct proxy_route_cond *c, const struct http_head *h)
+static bool wants_hold(const struct proxy_route_cond *c, const struct http_head *h)
 {
-    if (c->method != HTTP_METHOD_OTHER && c->method != h->method)
-        return false;
     for (uint32_t i = 0; i < c->n_headers; i++) {
         if (!header_is(h, &c->headers[i]))
             return false;
@@ -602,6 +636,13 @@ static bool cond_holds(const struct proxy_route_cond *c, const struct http_head 
             return false;
     }
     return true;
+}
+
+static bool candidate_holds(const struct candidate *c, const struct http_head *h)
+{
+    if (c->method != HTTP_METHOD_OTHER && c->method != h->method)
+        return false;
+    return c->bare || wants_hold(c->cond, h);
 }
 
 /* The host of an authority in lower case, without port and without the dot at its end, in `out`. */
@@ -630,7 +671,7 @@ static const struct candidate *match_host(const struct proxy_routes *r, uint32_t
          n = r->nodes[n].up) {
         const struct candidate *c = &r->candidates[r->nodes[n].first];
         for (uint32_t i = 0; i < r->nodes[n].n; i++, c++) {
-            if (cond_holds(c->cond, h))
+            if (candidate_holds(c, h))
                 return c;
         }
     }
@@ -653,9 +694,9 @@ bool proxy_route_match(const struct proxy_routes *r, uint32_t socket,
         const struct candidate *c = match_host(r, at, request);
         if (!c)
             continue;
-        const struct proxy_rule *rule = &c->piece->rules[c->cond->rule];
-        *out = (struct proxy_match){rule, r->targets + c->targets + rule->first_ref,
-                                    (uint32_t)c->cond->path.len, listener, r->ports[listener]};
+        *out = (struct proxy_match){r->rules + c->rule, r->targets + c->targets,
+                                    (uint32_t)r->nodes[c->node].path.len, listener,
+                                    r->ports[listener]};
         return true;
     }
     return false;

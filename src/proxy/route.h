@@ -31,15 +31,16 @@ struct proxy_ref {
 };
 
 struct proxy_rule {
-    struct wt_str route;    /* "namespace/name" of the HTTPRoute */
-    struct wt_str log_name; /* "httproute/namespace/name/rule/0", as Envoy Gateway writes it */
-    uint32_t index;         /* in spec.rules */
-    int64_t request_timeout_ms, backend_timeout_ms; /* 0: none; PROXY_TIMEOUT_UNSET: not said */
+    /* First what every request needs, on one cache line. */
     const struct proxy_filters *filters;            /* NULL: none */
-    const struct proxy_ref *refs;
-    uint32_t n_refs;
-    uint32_t first_ref; /* number of refs in the rules before this one */
+    int64_t request_timeout_ms, backend_timeout_ms; /* 0: none; PROXY_TIMEOUT_UNSET: not said */
     uint64_t total_weight;
+    uint32_t n_refs;
+    uint32_t first_ref;     /* number of refs in the rules before this one */
+    struct wt_str log_name; /* "httproute/namespace/name/rule/0", as Envoy Gateway writes it */
+    const struct proxy_ref *refs;
+    struct wt_str route; /* "namespace/name" of the HTTPRoute */
+    uint32_t index;      /* in spec.rules */
 };
 
 /* ---- pieces ---- */

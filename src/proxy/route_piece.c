@@ -255,6 +255,8 @@ int proxy_rule_pick(const struct proxy_rule *rule, uint32_t random)
 {
     if (!rule->total_weight)
         return -1;
+    if (rule->n_refs == 1) /* without a look at it: it is in no cache */
+        return 0;
     uint64_t at = ((uint64_t)random * rule->total_weight) >> 32;
     for (uint32_t i = 0; i < rule->n_refs; i++) {
         if (at < rule->refs[i].weight)

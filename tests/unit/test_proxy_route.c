@@ -299,7 +299,7 @@ static void pieces_are_shared(void **state)
     world.routes = NULL;
     world_build(&world);
     assert_true(world_match(&world, 0, "GET", "a.example", "/", "", &now));
-    assert_ptr_equal(old.rule, now.rule);
+    assert_ptr_equal(old.rule->log_name.ptr, now.rule->log_name.ptr);
     assert_false(world_match(&world, 0, "GET", "b.example", "/", "", &now));
     struct proxy_routes *after = world.routes;
     world.routes = before;
