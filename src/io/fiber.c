@@ -100,16 +100,20 @@ static void into_loop(struct io_fiber *f)
     arrived(f);
 }
 
-static void enqueue(struct io_fiber *f)
+static void append(struct io_fiber **head, struct io_fiber **tail, struct io_fiber *f)
 {
-    struct io_loop *loop = f->loop;
     f->state = FIBER_READY;
     f->next = NULL;
-    if (loop->ready_tail)
-        loop->ready_tail->next = f;
+    if (*head)
+        (*tail)->next = f;
     else
-        loop->ready_head = f;
-    loop->ready_tail = f;
+        *head = f;
+    *tail = f;
+}
+
+static void enqueue(struct io_fiber *f)
+{
+    append(&f->loop->ready_head, &f->loop->ready_tail, f);
 }
 
 static void entry(void)
@@ -242,8 +246,6 @@ void io_fiber_run_ready(struct io_loop *loop)
     while (loop->ready_head) {
         struct io_fiber *f = loop->ready_head;
         loop->ready_head = f->next;
-        if (!loop->ready_head)
-            loop->ready_tail = NULL;
         into_fiber(loop, f);
         if (f->state == FIBER_ENDED && !f->joinable)
             fiber_retire(loop, f);
@@ -336,6 +338,26 @@ void io_yield(void)
     f->next = f->loop->later;
     f->loop->later = f;
     into_loop(f);
+}
+
+void io_gather(void)
+{
+    struct io_fiber *f = io_self();
+    struct io_loop *loop = f->loop;
+    if (!loop->ready_head)
+        return; /* the last one */
+    append(&loop->gathered_head, &loop->gathered_tail, f);
+    into_loop(f);
+}
+
+bool io_fiber_resume_gathered(struct io_loop *loop)
+{
+    if (!loop->gathered_head)
+        return false;
+    loop->ready_head = loop->gathered_head;
+    loop->ready_tail = loop->gathered_tail;
+    loop->gathered_head = NULL;
+    return true;
 }
 
 /* ---- conditions ---- */

@@ -38,6 +38,11 @@ _Bool io_canceled(void);            /* whether this fiber is */
 int io_sleep_until(int64_t at_ms); /* 0 at the time, or WT_ECANCELED */
 void io_yield(void);               /* lets all others run; comes back in the next turn */
 
+/* Lets all run first that are ready, and comes back in this turn: who is about to send calls it, so
+ * that the sends of a turn follow each other. A receiver on this machine is then woken once for all
+ * of them and not once for each; the wake-up is the dearest part of a send. */
+void io_gather(void);
+
 /* The ground floor, for those who build waits: io_park() returns 0 when io_unpark(f) is called
  * (also before it parks), WT_ETIMEOUT or WT_ECANCELED. */
 int io_park(int64_t deadline_ms);

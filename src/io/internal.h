@@ -41,7 +41,8 @@ struct io_loop {
     struct io_wheel wheel;
     struct wt_list pending; /* streams with news */
     struct io_fiber *ready_head, *ready_tail;
-    struct io_fiber *later; /* yielded: ready in the next turn */
+    struct io_fiber *gathered_head, *gathered_tail; /* ready when no other is (io_gather) */
+    struct io_fiber *later;                         /* yielded: ready in the next turn */
     struct io_fiber *current;
     void *loop_sp;            /* where the loop's own stack waits */
     struct io_fiber *idle[2]; /* ended fibers with their stacks, by class, for reuse */
@@ -62,6 +63,7 @@ extern _Thread_local struct io_loop *io_loop_current;
 void io_park_shielded(void);
 void io_fiber_resume_yielded(struct io_loop *loop);
 void io_fiber_run_ready(struct io_loop *loop);
+bool io_fiber_resume_gathered(struct io_loop *loop); /* false: there were none */
 void io_fiber_free_idle(struct io_loop *loop);
 void io_stream_dispatch(struct io_loop *loop);
 

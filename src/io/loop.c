@@ -146,6 +146,14 @@ static int64_t wait_time_ms(struct io_loop *loop)
     return wait < 0 ? 0 : wait;
 }
 
+static void run_flows(struct io_loop *loop)
+{
+    do {
+        io_stream_dispatch(loop);
+        io_fiber_run_ready(loop);
+    } while (!wt_list_empty(&loop->pending) || io_fiber_resume_gathered(loop));
+}
+
 static void turn(struct io_loop *loop)
 {
     struct io_ready ready[256] WT_UNSET;
@@ -160,10 +168,7 @@ static void turn(struct io_loop *loop)
     run_tasks(loop);
     io_fiber_resume_yielded(loop);
     io_wheel_advance(&loop->wheel, loop->now_ns / WT_MS_NS);
-    do {
-        io_stream_dispatch(loop);
-        io_fiber_run_ready(loop);
-    } while (!wt_list_empty(&loop->pending));
+    run_flows(loop);
 }
 
 void io_loop_run(struct io_loop *loop, bool until_idle)
@@ -171,7 +176,7 @@ void io_loop_run(struct io_loop *loop, bool until_idle)
     struct io_loop *outer = io_loop_current;
     io_loop_current = loop;
     atomic_store(&loop->stop, false);
-    io_fiber_run_ready(loop);
+    run_flows(loop);
     while (!atomic_load_explicit(&loop->stop, memory_order_relaxed) &&
            !(until_idle && loop->stats.fibers_live == 0))
         turn(loop);

@@ -1,6 +1,7 @@
 #include "proxy/body.h"
 
 #include "http/h1_write.h"
+#include "io/fiber.h"
 
 int proxy_body_next(struct http_h1_body *body, struct proxy_window *w, struct io_stream *s,
                     bool wait, int64_t deadline_ms, struct wt_str *out_bytes)
@@ -55,6 +56,8 @@ int proxy_body_send(struct io_stream *s, const struct proxy_body_out *o, int64_t
     } else if (o->chunked && o->last) {
         push(iov, &n, WT_STR("0\r\n\r\n"));
     }
+    if (o->head.len)
+        io_gather();
     int r = io_write_counted(s, iov, n, deadline_ms, sent);
     wt_buf_done(&tail);
     return r;

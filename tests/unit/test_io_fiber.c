@@ -107,6 +107,36 @@ static void many(void *arg)
 
 static pthread_t worker;
 
+static char order[16];
+
+static void gatherer(void *arg)
+{
+    order[seen++] = (char)('a' + (intptr_t)arg);
+    io_gather();
+    order[seen++] = (char)('A' + (intptr_t)arg);
+    if (arg)
+        return;
+    io_gather();
+    order[seen++] = '.';
+}
+
+/* All do their first part before one goes on, in the order in which they came; the last one has
+ * nobody to wait for. A cancelled one goes on too. */
+static void gathered(void *arg)
+{
+    struct io_fiber *fibers[3];
+    int64_t start = io_now_ns();
+    seen = 0;
+    for (intptr_t i = 0; i < 3; i++)
+        assert_int_equal(io_spawn(IO_STACK_FLOW, gatherer, (void *)i, &fibers[i]), 0);
+    io_cancel(fibers[1]);
+    for (int i = 0; i < 3; i++)
+        io_join(fibers[i]);
+    assert_string_equal(order, "abcCAB.");
+    assert_true(io_now_ns() == start); /* within the turn */
+    io_gather();                       /* alone: nothing */
+}
+
 static void work(void *arg)
 {
     worker = pthread_self();
@@ -168,6 +198,7 @@ IN_LOOP(sleep_and_cancel, false)
 IN_LOOP(conditions, false)
 IN_LOOP(unpark_before_park, false)
 IN_LOOP(many, false)
+IN_LOOP(gathered, false)
 IN_LOOP(no_memory, false)
 IN_LOOP(offload_in_place, false)
 IN_LOOP(offload_of_canceled, true)
@@ -175,10 +206,10 @@ IN_LOOP(offload_of_canceled, true)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_sleep_and_cancel),    cmocka_unit_test(in_conditions),
-        cmocka_unit_test(in_unpark_before_park),  cmocka_unit_test(in_many),
-        cmocka_unit_test(in_no_memory),           cmocka_unit_test(in_offload_in_place),
-        cmocka_unit_test(in_offload_of_canceled),
+        cmocka_unit_test(in_sleep_and_cancel),   cmocka_unit_test(in_conditions),
+        cmocka_unit_test(in_unpark_before_park), cmocka_unit_test(in_many),
+        cmocka_unit_test(in_no_memory),          cmocka_unit_test(in_offload_in_place),
+        cmocka_unit_test(in_gathered),           cmocka_unit_test(in_offload_of_canceled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
