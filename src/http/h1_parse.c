@@ -49,14 +49,16 @@ static inline size_t skip_class(struct wt_str in, size_t pos, enum http_class cl
 /* The end of a field's value: the first control that is no tab. */
 static inline size_t skip_value(struct wt_str in, size_t pos)
 {
-    while (pos + 16 <= in.len && !http_controls_wide(in.ptr + pos))
-        pos += 16;
     while (pos + 8 <= in.len) {
         uint64_t found = http_controls(in.ptr + pos);
-        pos += found ? http_first(found) : 8;
-        if (found && in.ptr[pos] != '\t')
+        if (!found) {
+            pos += 8;
+            continue;
+        }
+        pos += http_first(found);
+        if (in.ptr[pos] != '\t')
             return pos;
-        pos += found != 0;
+        pos++;
     }
     return skip_class(in, pos, HTTP_CLASS_VALUE);
 }
