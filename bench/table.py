@@ -123,3 +123,8 @@ def verdict(result):
                                ("ms from the verdict to the last request there",
                                 "last_request_ms"),
                                ("requests that it was sent", "sent_to_bad")]))
+
+
+def instructions(result):
+    return aligned(["user instructions of watari's worker", "requests", "per request"],
+                   [["callgrind", result["requests"], f"{result['per_request']:.0f}"]])
