@@ -13,6 +13,7 @@ enum {
     PEEK_MARGIN_MS = 200, /* a kept connection this near to the host's own limit is not trusted */
     QUEUED_MS = 500,  /* a new connection is thought to wait in the host's queue when it has no */
     QUEUED_TIMES = 4, /* answer after this time, and this many times the usual one */
+    QUEUED_MOST = 8,  /* room is made for it so many times */
 };
 
 /* What an exchange needs, in the front of a pooled buffer; the rest of the buffer is the window. */
@@ -25,7 +26,7 @@ struct active {
     bool chunked_out;  /* the request body goes out chunked */
     bool request_done; /* all of it is sent */
     bool head_done;    /* the final head is here */
-    bool queued;       /* so long without an answer that room was asked for */
+    unsigned asked;    /* how often room was made for it, since it had no answer */
     int64_t began_ms;
     char arena_bytes[1024];
 };
@@ -107,6 +108,13 @@ void proxy_h1_out_sweep(struct proxy_worker *w, struct proxy_host *host)
         destroy(WT_CONTAINER(idle->next, struct proxy_h1_out, node));
 }
 
+void proxy_h1_out_pay(struct proxy_worker *w, struct proxy_host *host)
+{
+    struct wt_list *idle = &host->lanes[w->id].idle;
+    while (!wt_list_empty(idle) && proxy_host_take_owed(host))
+        destroy(WT_CONTAINER(idle->prev, struct proxy_h1_out, node));
+}
+
 /* Whether a kept connection may carry a request that must not be sent twice (RFC 9110 §9.2.2): it
  * was silent for less than the host's own patience, and nothing waits in the socket. */
 static bool trusted(struct proxy_h1_out *c)
@@ -177,7 +185,8 @@ static int begin(struct proxy_h1_out *c)
         return WT_ENOMEM;
     struct active *a = (struct active *)(void *)buffer;
     a->method = HTTP_METHOD_OTHER;
-    a->chunked_out = a->request_done = a->head_done = a->queued = false;
+    a->chunked_out = a->request_done = a->head_done = false;
+    a->asked = 0;
     a->began_ms = io_now_ms();
     a->arena = wt_arena_make(256 << 10);
     wt_arena_lend(&a->arena, a->arena_bytes, sizeof a->arena_bytes);
@@ -208,24 +217,29 @@ int proxy_h1_out_open(const struct proxy_out_wish *wish, struct proxy_outbound *
 
 /* ---- a host that does not get round to us ---- */
 
+/* When it is thought to wait in the queue; again after twice the time, since the room that was made
+ * may have gone to one that came before. */
 static int64_t queued_from_ms(struct proxy_h1_out *c)
 {
+    const struct active *a = c->active;
+    if (c->out.reused || c->out.received || a->asked == QUEUED_MOST)
+        return IO_NEVER;
     int64_t usual = (int64_t)lane_of(c)->answer_ms8 * QUEUED_TIMES / 8;
-    bool never = c->out.reused || c->out.received || c->active->queued;
-    return never ? IO_NEVER : c->active->began_ms + (usual > QUEUED_MS ? usual : QUEUED_MS);
+    return a->began_ms + ((usual > QUEUED_MS ? usual : QUEUED_MS) << a->asked);
 }
 
 /* One connection the host holds for us ends: an idle one now, or the next that would be kept. */
 static void make_room(struct proxy_h1_out *c)
 {
     struct wt_list *idle = &lane_of(c)->idle;
-    c->active->queued = true;
+    c->active->asked++;
     if (!wt_list_empty(idle)) {
         destroy(WT_CONTAINER(idle->prev, struct proxy_h1_out, node));
         return;
     }
     if (atomic_load_explicit(&c->host->owed, memory_order_relaxed) < IDLE_MAX)
         atomic_fetch_add_explicit(&c->host->owed, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->worker->shared->owing, 1, memory_order_relaxed);
 }
 
 static int wait_readable(struct proxy_h1_out *c, struct io_stream *watched, int64_t deadline_ms)
@@ -236,22 +250,23 @@ static int wait_readable(struct proxy_h1_out *c, struct io_stream *watched, int6
 
 static int wait_answer(struct proxy_h1_out *c, struct io_stream *watched, int64_t deadline_ms)
 {
-    int64_t queued_ms = queued_from_ms(c);
-    if (queued_ms < deadline_ms) {
-        int r = wait_readable(c, watched, queued_ms);
-        if (r != WT_ETIMEOUT)
+    for (;;) {
+        int64_t queued_ms = queued_from_ms(c);
+        bool last = deadline_ms <= queued_ms;
+        int r = wait_readable(c, watched, last ? deadline_ms : queued_ms);
+        if (r != WT_ETIMEOUT || last)
             return r;
         make_room(c);
     }
-    return wait_readable(c, watched, deadline_ms);
 }
 
+/* Capped, or those that waited would teach us to wait for ever. */
 static void note_answer(struct proxy_h1_out *c)
 {
     struct proxy_host_lane *lane = lane_of(c);
     int64_t took_ms = io_now_ms() - c->active->began_ms;
     lane->answer_ms8 +=
-        (uint32_t)(took_ms < UINT16_MAX ? took_ms : UINT16_MAX) - lane->answer_ms8 / 8;
+        (uint32_t)(took_ms < QUEUED_MS ? took_ms : QUEUED_MS) - lane->answer_ms8 / 8;
 }
 
 /* ---- the end of an exchange ---- */

@@ -25,4 +25,7 @@ int proxy_h1_out_open(const struct proxy_out_wish *wish, struct proxy_outbound *
  * host of it. */
 void proxy_h1_out_sweep(struct proxy_worker *w, struct proxy_host *host);
 
+/* Closes as many idle connections as the host is owed (proxy/host.h), the oldest first. */
+void proxy_h1_out_pay(struct proxy_worker *w, struct proxy_host *host);
+
 #endif

@@ -178,12 +178,26 @@ static void shrink(struct proxy_worker *w)
     io_loop_trim();
 }
 
+/* A worker that sends nothing to a host may keep the connections that others wait for. */
+static void pay_owed(struct proxy_worker *w)
+{
+    const struct proxy_config *c = w->pin->config;
+    unsigned owing = atomic_load_explicit(&w->shared->owing, memory_order_relaxed);
+    if (owing == w->owing_seen)
+        return;
+    w->owing_seen = owing;
+    for (uint32_t i = 0; i < c->n_backends; i++)
+        for (uint32_t k = 0; k < c->backends[i]->n_hosts; k++)
+            proxy_h1_out_pay(w, c->backends[i]->hosts[k]);
+}
+
 /* Several times a second; a timer, so that an idle worker holds no fiber for it. */
 static void housekeeping(struct io_timer *t)
 {
     struct proxy_worker *w = WT_CONTAINER(t, struct proxy_worker, housekeeping);
     note_loop(w);
     shrink(w);
+    pay_owed(w);
     if (w->shared->logger)
         proxy_log_flush(w->shared->logger, &w->log);
     io_timer_set(t, io_now_ms() + HOUSEKEEPING_MS);

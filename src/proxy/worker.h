@@ -40,6 +40,7 @@ struct proxy_worker {
     struct wt_list accepting;     /* struct proxy_acceptor of this worker */
     uint32_t n_conns;
     bool draining;
+    unsigned owing_seen;   /* of shared->owing */
     int64_t shrunk_ms;     /* when it last gave memory back */
     int64_t tell_crowd_ms; /* when a client over its share is told of again */
     struct wt_rng rng;
@@ -68,6 +69,7 @@ struct proxy_shared {
     uint32_t max_conns;         /* of clients, all workers together */
     _Atomic uint32_t n_conns;
     struct proxy_clients *clients; /* how many each client has; NULL: nobody counts */
+    _Atomic unsigned owing;        /* goes on when some host->owed rises */
     _Atomic unsigned overload;     /* enum proxy_overload; written by the main thread */
     /* A verdict was reached (worker's thread): persist and report it. */
     void (*announce)(void *ctx, struct proxy_migration *m);
