@@ -179,6 +179,27 @@ static json_t *with_status(const json_t *doc, int healthy)
     return out;
 }
 
+/* Both or none: the file may not grow. */
+static void none_of_two(struct control_store *s, const json_t *first)
+{
+    struct rlimit was, tight;
+    struct wt_err err = {0};
+    json_t *docs[2] = {
+        with_status(first, 8),
+        with_status(control_store_get(s, model_kind_backend, "default", "other"), 8)};
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    tight = was;
+    tight.rlim_cur = 1024;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    int r = control_store_update_statuses(s, docs, 2, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(r, WT_EIO);
+    assert_int_equal(control_store_rv(s), 10);
+    json_decref(docs[0]);
+    json_decref(docs[1]);
+}
+
 /* Several statuses are one write: what was changed since, is gone or says the same is left out, and
  * the disk takes all or none. */
 static void statuses_in_one_write(void **unused)
@@ -205,7 +226,6 @@ static void statuses_in_one_write(void **unused)
     json_decref(docs[3]);
     docs[3] = stored;
     assert_int_equal(control_store_rv(s), 8);
-    struct rlimit was, tight;
     struct wt_err err = {0};
     assert_int_equal(control_store_update_statuses(s, docs, 5, &err), 2);
     assert_int_equal(control_store_rv(s), 10);
@@ -221,19 +241,7 @@ static void statuses_in_one_write(void **unused)
     assert_int_equal(control_store_next(s, 9, &change), 1);
     assert_int_equal(change.rv, 10);
     assert_string_equal(model_name(change.doc), "other");
-    /* Both or none. */
-    json_t *again[2] = {
-        with_status(new, 8),
-        with_status(control_store_get(s, model_kind_backend, "default", "other"), 8)};
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
-    signal(SIGXFSZ, SIG_IGN);
-    tight = was;
-    tight.rlim_cur = 1024;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-    int r = control_store_update_statuses(s, again, 2, &err);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
-    assert_int_equal(r, WT_EIO);
-    assert_int_equal(control_store_rv(s), 10);
+    none_of_two(s, new);
     control_store_free(s);
     s = open_store(path);
     assert_int_equal(control_store_rv(s), 10);
@@ -243,8 +251,6 @@ static void statuses_in_one_write(void **unused)
     control_store_free(s);
     for (size_t i = 0; i < 5; i++)
         json_decref(docs[i]);
-    json_decref(again[0]);
-    json_decref(again[1]);
     json_decref(spec);
     unlink(path);
     snprintf(other, sizeof(other), "%s-wal", path);

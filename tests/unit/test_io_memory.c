@@ -59,63 +59,61 @@ static struct io_sys sys = {.open = open_text, .read = read_text, .close = close
 #define V2 "/sys/fs/cgroup"
 #define V1 "/sys/fs/cgroup/memory"
 
+static const struct {
+    const char *what;
+    struct text_file files[8];
+    uint64_t limit;
+    const char *usage;
+} limit_rows[] = {
+    {"nothing", {{0}}, 0, ""},
+    {"v2 without a limit", {{"/proc/self/cgroup", "0::/\n"}, {V2 "/memory.max", "max\n"}}, 0, ""},
+    {"v2 in a container",
+     {{"/proc/self/cgroup", "0::/\n"}, {V2 "/memory.max", "536870912\n"}},
+     512 * MIB,
+     V2 "/memory.current"},
+    {"v2, a service",
+     {{"/proc/self/cgroup", "0::/system.slice/watari.service\n"},
+      {V2 "/system.slice/watari.service/memory.max", "1048576\n"},
+      {V2 "/system.slice/memory.max", "2097152\n"}},
+     MIB,
+     V2 "/system.slice/watari.service/memory.current"},
+    {"v2, the slice is narrower",
+     {{"/proc/self/cgroup", "0::/system.slice/watari.service\n"},
+      {V2 "/system.slice/watari.service/memory.max", "max\n"},
+      {V2 "/system.slice/memory.max", "2097152\n"}},
+     2 * MIB,
+     V2 "/system.slice/memory.current"},
+    {"v1, a path of the host's",
+     {{"/proc/self/cgroup", "4:memory:/docker/123\n3:cpu,cpuacct:/docker/123\n0::/\n"},
+      {V1 "/memory.limit_in_bytes", "1048576\n"}},
+     MIB,
+     V1 "/memory.usage_in_bytes"},
+    {"v1 without a limit",
+     {{"/proc/self/cgroup", "4:memory:/\n"},
+      {V1 "/memory.limit_in_bytes", "9223372036854771712\n"}},
+     0,
+     ""},
+    {"v1, with others",
+     {{"/proc/self/cgroup", "4:hugetlb,memory:/a\n"}, {V1 "/a/memory.limit_in_bytes", "1048576\n"}},
+     MIB,
+     V1 "/a/memory.usage_in_bytes"},
+    {"not a number", {{"/proc/self/cgroup", "0::/\n"}, {V2 "/memory.max", "\n"}}, 0, ""},
+    {"no cgroups in it",
+     {{"/proc/self/cgroup", "\n::\n:\nx"}, {V2 "/memory.max", "5\n"}},
+     5,
+     V2 "/memory.current"},
+};
+
 static void test_limits(void **state)
 {
-    static const struct {
-        const char *what;
-        struct text_file files[8];
-        uint64_t limit;
-        const char *usage;
-    } rows[] = {
-        {"nothing", {{0}}, 0, ""},
-        {"v2 without a limit",
-         {{"/proc/self/cgroup", "0::/\n"}, {V2 "/memory.max", "max\n"}},
-         0,
-         ""},
-        {"v2 in a container",
-         {{"/proc/self/cgroup", "0::/\n"}, {V2 "/memory.max", "536870912\n"}},
-         512 * MIB,
-         V2 "/memory.current"},
-        {"v2, a service",
-         {{"/proc/self/cgroup", "0::/system.slice/watari.service\n"},
-          {V2 "/system.slice/watari.service/memory.max", "1048576\n"},
-          {V2 "/system.slice/memory.max", "2097152\n"}},
-         MIB,
-         V2 "/system.slice/watari.service/memory.current"},
-        {"v2, the slice is narrower",
-         {{"/proc/self/cgroup", "0::/system.slice/watari.service\n"},
-          {V2 "/system.slice/watari.service/memory.max", "max\n"},
-          {V2 "/system.slice/memory.max", "2097152\n"}},
-         2 * MIB,
-         V2 "/system.slice/memory.current"},
-        {"v1, a path of the host's",
-         {{"/proc/self/cgroup", "4:memory:/docker/123\n3:cpu,cpuacct:/docker/123\n0::/\n"},
-          {V1 "/memory.limit_in_bytes", "1048576\n"}},
-         MIB,
-         V1 "/memory.usage_in_bytes"},
-        {"v1 without a limit",
-         {{"/proc/self/cgroup", "4:memory:/\n"},
-          {V1 "/memory.limit_in_bytes", "9223372036854771712\n"}},
-         0,
-         ""},
-        {"v1, with others",
-         {{"/proc/self/cgroup", "4:hugetlb,memory:/a\n"},
-          {V1 "/a/memory.limit_in_bytes", "1048576\n"}},
-         MIB,
-         V1 "/a/memory.usage_in_bytes"},
-        {"not a number", {{"/proc/self/cgroup", "0::/\n"}, {V2 "/memory.max", "\n"}}, 0, ""},
-        {"no cgroups in it",
-         {{"/proc/self/cgroup", "\n::\n:\nx"}, {V2 "/memory.max", "5\n"}},
-         5,
-         V2 "/memory.current"},
-    };
     (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < COUNT(limit_rows); i++) {
         struct io_memory m;
-        files = rows[i].files;
+        files = limit_rows[i].files;
         io_memory_init(&m, &sys, 0);
-        if (m.limit_bytes != rows[i].limit || strcmp(m.usage_path, rows[i].usage) != 0)
-            fail_msg("%s: %llu %s", rows[i].what, (unsigned long long)m.limit_bytes, m.usage_path);
+        if (m.limit_bytes != limit_rows[i].limit || strcmp(m.usage_path, limit_rows[i].usage) != 0)
+            fail_msg("%s: %llu %s", limit_rows[i].what, (unsigned long long)m.limit_bytes,
+                     m.usage_path);
         io_memory_init(&m, &sys, 77);
         assert_int_equal(m.limit_bytes, 77);
         assert_string_equal(m.usage_path, "");
