@@ -435,8 +435,9 @@ static void guard_end(struct control_work *w)
         control_work_say(
             w, n->phase,
             "deletion waits: %.15g %% of users are on the new side, but the routes say "
-            "otherwise; `watari migrate finish %s` prints the patch, abort takes users back",
-            n->weight, w->want->name);
+            "otherwise; `watari migrate %s %s` %s, abort takes users back",
+            n->weight, n->weight < 100 ? "promote --full" : "finish", w->want->name,
+            n->weight < 100 ? "moves all" : "prints the patch");
 }
 
 /* What must exist before anything is done. */
