@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,7 +36,8 @@ def status_of(pid):
 class Up:
     """`watari up` in a directory of its own; a new one in the same place takes over what an old one left."""
 
-    def __init__(self, directory, site, *options, user=None):
+    def __init__(self, directory, site, *options, user=None, binary=None):
+        self.binary = binary or rig.binary()
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.site = site
@@ -56,7 +58,7 @@ class Up:
         self.start()
 
     def command(self):
-        return [rig.binary(), "up", "-f", str(self.files), "--state-dir", str(self.state),
+        return [self.binary, "up", "-f", str(self.files), "--state-dir", str(self.state),
                 "--listen", f"{HOST}:{self.api_port}", "--admin", f"{HOST}:{self.admin_port}", "--workers", "1",
                 "--access-log", str(self.log_path), "--access-log-format", "json",
                 "--drain-seconds", "2", *self.options]  # fmt: skip
@@ -606,13 +608,11 @@ def test_links_in_a_childs_directory_are_not_followed(up, tmp_path):
 @ROOT_ONLY
 def test_as_a_normal_user(world):
     user = 61234
-    probe = subprocess.run(["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", rig.binary(), "version"],
-                           capture_output=True, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))  # fmt: skip
-    if probe.returncode != 0:
-        pytest.skip("another user cannot run the binary here")
     with tempfile.TemporaryDirectory(prefix="watari-up-", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o755)
-        u = Up(Path(directory) / "up", one_site(world.origin()), user=user)
+        # The tree may lie where only its owner looks.
+        binary = shutil.copy(rig.binary(), Path(directory) / "watari")
+        u = Up(Path(directory) / "up", one_site(world.origin()), user=user, binary=str(binary))
         try:
             for pid in u.pids().values():
                 ids, s = own_user(pid)
