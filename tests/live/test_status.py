@@ -147,7 +147,8 @@ def test_kubectl_reads_them(serve, world, tmp_path):
 
     kubectl("wait", "--for=condition=Programmed", "gateway/web", "--timeout=20s")
     kubectl("wait", "--for=condition=Healthy", "backend/shop", "--timeout=20s")
-    kubectl("wait", "--for=jsonpath={.status.healthy}=1", "backends.watari.dev/shop", "--timeout=20s")
+    healthy = ("get", "backends.watari.dev/shop", "-o", "jsonpath={.status.healthy}")  # Debian's 1.20 cannot wait for a jsonpath
+    rig.wait_for(lambda: kubectl(*healthy) == "1", 20, "the healthy host")
     reasons = "{.status.parents[0].conditions[*].reason}"
     rig.wait_for(lambda: kubectl("get", "httproute", "shop", "-o", f"jsonpath={reasons}") == "Accepted BackendNotFound", 20, "reasons")
     text = kubectl("describe", "gateway", "web")
