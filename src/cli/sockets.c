@@ -12,11 +12,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SOCKETS_MAX = 1024, BACKLOG = 4096 };
+enum { SOCKETS_MAX = 1024, BACKLOG = 4096, HOLDER_MS = 60 * 1000 };
 
 struct cli_sockets {
     struct io_stream listener;
     struct wt_map fds; /* "127.0.0.1:8080" -> (void *)(fd + 1) */
+    /* Who has the address refused last: looking for him takes all of /proc. */
+    union io_addr refused;
+    int64_t refused_ms;
+    char holder[CLI_HOLDER_BYTES];
 };
 
 struct visit {
@@ -55,17 +59,30 @@ static int parse(struct wt_str text, union io_addr *out, struct wt_err *err)
     return io_addr_parse(wt_str_sub(text, 0, colon - 1), (uint16_t)port, out, err);
 }
 
+static const char *holder_of(struct cli_sockets *s, const union io_addr *addr)
+{
+    bool known = s->refused_ms && io_now_ms() < s->refused_ms + HOLDER_MS &&
+                 memcmp(&s->refused, addr, io_addr_len(addr)) == 0;
+    if (!known) {
+        s->refused = *addr;
+        s->refused_ms = io_now_ms();
+        cli_holder(addr, s->holder);
+    }
+    return s->holder;
+}
+
 static int on_listen(struct cli_sockets *s, struct io_stream *peer, struct wt_str addr)
 {
     struct wt_err err;
     union io_addr a;
-    char note[600], holder[CLI_HOLDER_BYTES] = "";
+    char note[600];
+    const char *holder = "";
     void *held = wt_map_get(&s->fds, addr);
     int fd = held ? fd_of(held) : parse(addr, &a, &err);
     if (!held && fd == 0) {
         fd = io_listen(io_sys_here(), &a, BACKLOG, &err);
         if (fd < 0)
-            cli_holder(&a, holder);
+            holder = holder_of(s, &a);
     }
     if (fd >= 0 && !held) {
         int r = hold(s, addr, fd);

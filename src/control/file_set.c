@@ -217,6 +217,26 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+struct sought {
+    const char *name;
+    bool found;
+};
+
+static int compare_name(void *ctx, const char *name, struct wt_err *err)
+{
+    struct sought *s = ctx;
+    (void)err;
+    s->found |= strcmp(s->name, name) == 0;
+    return 0;
+}
+
+/* Whether the directory has no such entry any more; a link that leads nowhere is one. */
+static bool is_gone(struct control_file_set *set, const char *dir, const char *name)
+{
+    struct sought s = {name, false};
+    return io_dir_each(set->sys, dir, compare_name, &s, NULL) == 0 && !s.found;
+}
+
 static int add_dir(struct control_file_set *set, const char *dir, struct wt_err *err)
 {
     struct names names = {0};
@@ -227,10 +247,11 @@ static int add_dir(struct control_file_set *set, const char *dir, struct wt_err 
         char path[PATH_MAX];
         struct io_stat stat;
         snprintf(path, sizeof(path), "%s/%s", dir, names.items[i]);
-        if (r == 0)
-            r = look_at(set, path, &stat, err);
-        if (r == 0)
+        int seen = r == 0 ? look_at(set, path, &stat, err) : r;
+        if (seen == 0)
             r = add_file(set, path, &stat, err);
+        else if (seen != WT_ENOENT || !is_gone(set, dir, names.items[i]))
+            r = seen; /* else removed since the directory was read: no mistake */
         wt_free(names.items[i]);
     }
     wt_free(names.items);

@@ -9,6 +9,7 @@
 /* Each carries out one verb: NULL when done, else why it is refused. */
 struct verb {
     const char *(*run)(struct control_work *w);
+    bool decides; /* what a proxy may still tell of the attempt before counts no more */
 };
 
 /* After a verdict, an undo or a lowering, going on is a new attempt: evidence starts from nothing.
@@ -165,14 +166,14 @@ static const char *verb_finish(struct control_work *w)
 }
 
 static const struct verb verbs[] = {
-    [MODEL_VERB_PAUSE] = {verb_pause},
-    [MODEL_VERB_RESUME] = {verb_resume},
-    [MODEL_VERB_PROMOTE] = {verb_promote},
-    [MODEL_VERB_PROMOTE_FULL] = {verb_promote_full},
-    [MODEL_VERB_SET_WEIGHT] = {verb_set_weight},
-    [MODEL_VERB_ABORT] = {verb_abort},
-    [MODEL_VERB_UNDO] = {verb_undo},
-    [MODEL_VERB_FINISH] = {verb_finish},
+    [MODEL_VERB_PAUSE] = {verb_pause, false},
+    [MODEL_VERB_RESUME] = {verb_resume, true},
+    [MODEL_VERB_PROMOTE] = {verb_promote, true},
+    [MODEL_VERB_PROMOTE_FULL] = {verb_promote_full, true},
+    [MODEL_VERB_SET_WEIGHT] = {verb_set_weight, true},
+    [MODEL_VERB_ABORT] = {verb_abort, false},
+    [MODEL_VERB_UNDO] = {verb_undo, true},
+    [MODEL_VERB_FINISH] = {verb_finish, false},
 };
 
 void control_work_request(struct control_work *w)
@@ -184,6 +185,8 @@ void control_work_request(struct control_work *w)
         refused = "the migration is completed";
     else if (verb < sizeof(verbs) / sizeof(verbs[0]) && verbs[verb].run)
         refused = verbs[verb].run(w);
+    if (!refused && verbs[verb].decides)
+        memset(&n->verdict, 0, sizeof(n->verdict));
     const char *name = model_enum_text(&model_enum_migration_verb, (int)verb);
     control_work_event(w, refused != NULL, refused ? "RequestRefused" : "RequestDone", "%s%s%s",
                        name, refused ? ": " : "", refused ? refused : "");

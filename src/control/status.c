@@ -236,6 +236,8 @@ static void give_up(struct control_status *s, enum duty_kind kind, const struct 
     wt_log(WT_LOG_ERROR, "status of %s: %s", (*works[kind].kind)->plural, err->msg);
     json_decref(d->round);
     d->round = NULL;
+    if (kind == ROUTES)
+        control_gateways_done(&s->gateways); /* half counted */
     make_due(s, kind, m->now_ms + TRY_AGAIN_MS);
 }
 

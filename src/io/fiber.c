@@ -301,6 +301,11 @@ bool io_canceled(void)
     return io_self()->canceled;
 }
 
+void io_uncancel(void)
+{
+    io_self()->canceled = false;
+}
+
 /* Waits for io_unpark(), cancelled or not: somebody else holds pointers into this stack. */
 void io_park_shielded(void)
 {

@@ -34,6 +34,7 @@ struct io_fiber *io_self(void); /* NULL outside of fibers */
 void io_join(struct io_fiber *f);   /* waits for its end (not cancellable); frees the handle */
 void io_cancel(struct io_fiber *f); /* same loop only */
 _Bool io_canceled(void);            /* whether this fiber is */
+void io_uncancel(void);             /* it has understood, and goes on */
 
 int io_sleep_until(int64_t at_ms); /* 0 at the time, or WT_ECANCELED */
 void io_yield(void);               /* lets all others run; comes back in the next turn */
@@ -62,8 +63,8 @@ void io_cond_broadcast(struct io_cond *c);
  * in place. */
 void io_offload(void (*work)(void *arg), void *arg);
 
-/* The same for work that may hang for seconds (a resolver): it has threads of its own, so that it delays nothing
- * that goes to the disk. */
+/* The same for work that may hang for seconds (a resolver): it has threads of its own, so that it
+ * delays nothing that goes to the disk. */
 void io_offload_slow(void (*work)(void *arg), void *arg);
 
 #endif

@@ -128,6 +128,7 @@ static void set_users(struct proxy *p, const struct proxy_migration *m)
 static void set_migration(struct proxy *p, const struct proxy_migration *m)
 {
     struct health_evidence e;
+    struct health_params params = proxy_migration_params(m);
     health_guard_read(m->live->guard, io_now_ms(), &e);
     double old = (double)e.requests[HEALTH_OLD].total, new = (double)e.requests[HEALTH_NEW].total;
     proxy_gauge_set(m->stats, PROXY_MIGRATION_WEIGHT, m->weight);
@@ -135,7 +136,7 @@ static void set_migration(struct proxy *p, const struct proxy_migration *m)
                     old + new > 0 ? 100 * new / (old + new) : 0);
     proxy_gauge_set(m->stats, PROXY_MIGRATION_STEP, (double)m->step);
     proxy_gauge_set(m->stats, PROXY_MIGRATION_EPOCH, (double)m->epoch);
-    proxy_gauge_set(m->stats, PROXY_MIGRATION_EVIDENCE, health_evidence_level(&m->params, &e));
+    proxy_gauge_set(m->stats, PROXY_MIGRATION_EVIDENCE, health_evidence_level(&params, &e));
     set_users(p, m);
 }
 

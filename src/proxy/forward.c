@@ -349,6 +349,8 @@ static void end_gone(struct proxy_trip *t, struct proxy_try *try)
     if (try->out)
         proxy_count(&proxy_stats_backend(try->backend->stats, t->worker->id)->rq_tx_reset);
     drop(try);
+    if (failed)
+        io_uncancel(); /* by the upload: there is an answer to be given yet */
     if (failed && proxy_body_too_large(t))
         proxy_reply(t, 413, 0, "the request's body is too large");
     else if (wrong)

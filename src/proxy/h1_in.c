@@ -16,6 +16,8 @@ enum {
     TURN_REQUESTS = 32,
     SHRINK_IDLE_MS = 1000, /* a client that is about to send its next request is not cut off */
     SHRINK_AT_ONCE = 4096,
+    LINGER_MS = 1000,  /* for a client that still sends when we close */
+    LINGER_READS = 16, /* a turn */
 };
 
 struct h1_in {
@@ -326,12 +328,13 @@ static void close_gently(struct exchange *x)
     if (s->fd < 0 || x->broken)
         return;
     sys->shutdown(sys, s->fd, SHUT_WR);
-    int64_t deadline_ms = io_now_ms() + 1000;
+    int64_t deadline_ms = io_now_ms() + LINGER_MS;
     x->window.start = x->window.end = 0;
-    for (int i = 0; i < 64; i++) {
-        ssize_t n = io_read(s, x->window.ptr, x->window.cap, deadline_ms);
-        if (n < 0)
+    for (int i = 1; io_now_ms() < deadline_ms; i++) {
+        if (io_read(s, x->window.ptr, x->window.cap, deadline_ms) < 0)
             return;
+        if (i % LINGER_READS == 0)
+            io_yield(); /* a fast sender must not keep all others waiting */
     }
 }
 

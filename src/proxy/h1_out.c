@@ -13,6 +13,7 @@ enum {
     PEEK_MARGIN_MS = 200, /* a kept connection this near to the host's own limit is not trusted */
     QUEUED_MS = 500,  /* a new connection is thought to wait in the host's queue when it has no */
     QUEUED_TIMES = 4, /* answer after this time, and this many times the usual one */
+    OWED_MAX = 64,    /* a host that hung is not to lose all it keeps when it is back */
     QUEUED_MOST = 8,  /* room is made for it so many times */
 };
 
@@ -27,7 +28,7 @@ struct active {
     bool request_done; /* all of it is sent */
     bool head_done;    /* the final head is here */
     unsigned asked;    /* how often room was made for it, since it had no answer */
-    int64_t began_ms;
+    int64_t began_ms;  /* when the request was whole */
     char arena_bytes[1024];
 };
 
@@ -187,7 +188,6 @@ static int begin(struct proxy_h1_out *c)
     a->method = HTTP_METHOD_OTHER;
     a->chunked_out = a->request_done = a->head_done = false;
     a->asked = 0;
-    a->began_ms = io_now_ms();
     a->arena = wt_arena_make(256 << 10);
     wt_arena_lend(&a->arena, a->arena_bytes, sizeof a->arena_bytes);
     a->window = (struct proxy_window){.ptr = buffer + sizeof *a, .cap = PROXY_BUFFER - sizeof *a};
@@ -222,7 +222,7 @@ int proxy_h1_out_open(const struct proxy_out_wish *wish, struct proxy_outbound *
 static int64_t queued_from_ms(struct proxy_h1_out *c)
 {
     const struct active *a = c->active;
-    if (c->out.reused || c->out.received || a->asked == QUEUED_MOST)
+    if (c->out.reused || c->out.received || !a->request_done || a->asked == QUEUED_MOST)
         return IO_NEVER;
     int64_t usual = (int64_t)lane_of(c)->answer_ms8 * QUEUED_TIMES / 8;
     return a->began_ms + ((usual > QUEUED_MS ? usual : QUEUED_MS) << a->asked);
@@ -237,7 +237,7 @@ static void make_room(struct proxy_h1_out *c)
         destroy(WT_CONTAINER(idle->prev, struct proxy_h1_out, node));
         return;
     }
-    if (atomic_load_explicit(&c->host->owed, memory_order_relaxed) < IDLE_MAX)
+    if (atomic_load_explicit(&c->host->owed, memory_order_relaxed) < OWED_MAX)
         atomic_fetch_add_explicit(&c->host->owed, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->worker->shared->owing, 1, memory_order_relaxed);
 }
@@ -289,13 +289,21 @@ static void finish(struct proxy_outbound *out, bool clean)
     wt_arena_done(&a->arena);
     c->active = NULL;
     proxy_buffer_give(c->worker, (char *)a);
-    if (reusable && !proxy_host_take_owed(c->host))
+    /* However it ends, it makes room. */
+    if (!proxy_host_take_owed(c->host) && reusable)
         keep(c);
     else
         destroy(c);
 }
 
 /* ---- the exchange ---- */
+
+/* The host's time begins: how long an upload takes is up to the client. */
+static void request_done(struct active *a)
+{
+    a->request_done = true;
+    a->began_ms = io_now_ms();
+}
 
 static int send_head(struct proxy_outbound *out, struct http_head *request, struct wt_str body,
                      bool last, int64_t deadline_ms)
@@ -320,8 +328,8 @@ static int send_head(struct proxy_outbound *out, struct http_head *request, stru
     if (r == 0)
         r = proxy_body_send(&c->stream, &o, deadline_ms, &out->sent);
     wt_buf_done(&large);
-    if (r == 0)
-        a->request_done = last;
+    if (r == 0 && last)
+        request_done(a);
     return r;
 }
 
@@ -333,7 +341,7 @@ static int send_body(struct proxy_outbound *out, struct wt_str bytes, bool last,
         .bytes = bytes, .chunked = c->active->chunked_out, .last = last, .trailers = trailers};
     int r = proxy_body_send(&c->stream, &o, deadline_ms, &out->sent);
     if (r == 0 && last)
-        c->active->request_done = true;
+        request_done(c->active);
     return r;
 }
 

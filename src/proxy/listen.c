@@ -91,11 +91,10 @@ static int offer(const struct proxy_config *c, struct io_stream *s)
 
 /* Whether what is listened on is known for good: there is a snapshot (a proxy that has none yet
  * knows of no listener, and says nothing), no config is being made (sockets may be ours already
- * that no list knows yet), no address is still wanted, and all workers run it. */
+ * that no list knows yet), and all workers run it. */
 static bool settled(const struct proxy *p)
 {
-    if (p->publishing || p->config->n_unopened ||
-        (!p->options->fixed && !model_snapshot_store(p->snapshot).len))
+    if (p->publishing || (!p->options->fixed && !model_snapshot_store(p->snapshot).len))
         return false;
     for (unsigned i = 0; i < p->shared.n_workers; i++)
         if (proxy_worker_version(&p->workers[i]) != p->config->version)
@@ -110,18 +109,22 @@ static int keep(const struct proxy_config *c, struct io_stream *s)
     wt_buf_add_str(&note, WT_STR("keep"));
     for (uint32_t i = 0; i < c->n_listeners; i++)
         wt_buf_printf(&note, " %s", c->listeners[i]->text);
+    for (uint32_t i = 0; i < c->n_unopened; i++) { /* may be had there by now: try_unopened() */
+        char text[IO_ADDR_TEXT];
+        wt_buf_printf(&note, " %s", io_addr_format(&c->unopened[i].addr, text));
+    }
     /* A list that is too long for a note is not sent: then nothing is closed there. */
     int r = wt_buf_error(&note) ? 0 : io_send_fd(s, -1, wt_buf_str(&note), io_now_ms() + ASK_MS);
     wt_buf_done(&note);
     return r;
 }
 
-/* The config is held meanwhile: sending may wait, and another be published. Offered before kept:
- * what was opened while the last list was on its way has been closed there. */
 struct told {
-    uint64_t version, reopened;
+    uint64_t version, reopened; /* the second goes on when one version gets more sockets */
 };
 
+/* The config is held meanwhile: sending may wait, and another be published. Offered before kept:
+ * what was opened while the last list was on its way has been closed there. */
 static int tell(struct proxy *p, struct io_stream *s, bool all, struct told *out)
 {
     struct proxy_config *c = proxy_config_ref(p->config);

@@ -224,13 +224,28 @@ bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route
     return false;
 }
 
-/* A step taken back is judged by the share that is left. */
-static void begin(const struct proxy_migration *m, int64_t now_ms)
+struct health_params proxy_migration_params(const struct proxy_migration *m)
 {
     struct health_params params = m->params;
     if (proxy_migration_taken_back(m))
         params.share = m->weight_before / 100;
+    return params;
+}
+
+static void begin(const struct proxy_migration *m, int64_t now_ms)
+{
+    struct health_params params = proxy_migration_params(m);
     health_guard_begin(m->live->guard, &params, now_ms);
+}
+
+/* What is left of the share is judged from nothing, unless another step has begun meanwhile. */
+static void begin_taken_back(const struct proxy_migration *m, int64_t now_ms)
+{
+    struct proxy_live *live = m->live;
+    pthread_mutex_lock(&live->lock);
+    if (live->epoch == m->epoch && live->step == m->step)
+        begin(m, now_ms);
+    pthread_mutex_unlock(&live->lock);
 }
 
 void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, int64_t now_ms)
@@ -239,10 +254,12 @@ void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, 
     m->live = live_ref(live);
     if (live->epoch == m->epoch && live->step == m->step && live->weight_ppm == ppm)
         return;
+    pthread_mutex_lock(&live->lock);
     live->epoch = m->epoch;
     live->step = m->step;
     live->weight_ppm = ppm;
     begin(m, now_ms);
+    pthread_mutex_unlock(&live->lock);
 }
 
 /* ---- deciding ---- */
@@ -368,6 +385,6 @@ bool proxy_share_observe(const struct proxy_migration *m, unsigned worker,
     if (!proxy_live_restore(live, &v, m->rolls_back))
         return false;
     if (cause == HEALTH_CAUSE_SHARED && proxy_migration_taken_back(m))
-        begin(m, now_ms);
+        begin_taken_back(m, now_ms);
     return true;
 }

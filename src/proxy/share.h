@@ -96,6 +96,8 @@ void proxy_migration_attach(struct proxy_migration *m, struct proxy_live *live, 
 
 /* Whether a verdict has taken all users back: the new side gets no request. */
 bool proxy_migration_rolled_back(const struct proxy_migration *m);
+/* What the guard judges by now: of a step taken back, the share that is left. */
+struct health_params proxy_migration_params(const struct proxy_migration *m);
 /* Whether a verdict has taken the step back: weight_before is in force. */
 bool proxy_migration_taken_back(const struct proxy_migration *m);
 
