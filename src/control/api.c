@@ -108,7 +108,7 @@ bool control_watch_matches(const struct control_watch_filter *f, const json_t *d
 static bool make_filter(struct call *c, struct control_watch_filter *f)
 {
     static const char field[] = "metadata.name=";
-    wt_autobuf struct wt_buf buf = wt_buf_make(4096);
+    wt_autobuf struct wt_buf buf = wt_buf_make(2 * RPC_QUERY_VALUE_MAX);
     *f = (struct control_watch_filter){.kind = c->path.kind};
     snprintf(f->namespace, sizeof(f->namespace), "%s", c->path.namespace);
     const char *text = control_query(c->request, "labelSelector", &buf);
@@ -118,7 +118,8 @@ static bool make_filter(struct call *c, struct control_watch_filter *f)
     }
     snprintf(f->labels, sizeof(f->labels), "%s", text ? text : "");
     text = control_query(c->request, "fieldSelector", &buf);
-    if (text && strncmp(text, field, sizeof(field) - 1) != 0) {
+    if (text && (strncmp(text, field, sizeof(field) - 1) != 0 ||
+                 strlen(text) - (sizeof(field) - 1) >= sizeof(f->name))) {
         control_send_status(c->reply, 400, "fieldSelector: only metadata.name=NAME is supported");
         return false;
     }
@@ -129,7 +130,7 @@ static bool make_filter(struct call *c, struct control_watch_filter *f)
 static void list(struct call *c)
 {
     struct control_watch_filter filter;
-    wt_autobuf struct wt_buf buf = wt_buf_make(4096);
+    wt_autobuf struct wt_buf buf = wt_buf_make(2 * RPC_QUERY_VALUE_MAX);
     if (!make_filter(c, &filter))
         return;
     const char *watch = control_query(c->request, "watch", &buf);
@@ -265,7 +266,11 @@ static const struct route {
 
 static void resource(struct call *c)
 {
-    wt_autobuf struct wt_buf buf = wt_buf_make(256);
+    wt_autobuf struct wt_buf buf = wt_buf_make(2 * RPC_QUERY_VALUE_MAX);
+    if (!rpc_query_readable(c->request->query)) {
+        control_send_status(c->reply, 400, "the query is wrongly encoded, or a value is too long");
+        return;
+    }
     const char *dry_run = control_query(c->request, "dryRun", &buf);
     if (dry_run && strcmp(dry_run, "All") != 0) {
         control_send_status(c->reply, 400, "dryRun: only All is known");

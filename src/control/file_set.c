@@ -103,6 +103,8 @@ static int read_content(struct control_file_set *set, struct control_file *f,
     if (r < 0)
         return r;
     set->n_read++;
+    if (!text.len && stat->size_bytes)
+        return wt_fail(err, WT_EINVAL, "%s: changed while it was read", f->path);
     uint64_t hash = wt_hash_str(hash_key, wt_buf_str(&text));
     if (!f->notes || hash != f->bytes_hash)
         r = parse(f, wt_buf_str(&text), err);

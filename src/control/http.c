@@ -121,8 +121,11 @@ static bool is_this_machine(struct wt_str authority)
                                           WT_STR_INIT("[::1]")};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct wt_str host = wt_str_sub(authority, 0, names[i].len);
+        uint64_t port;
         if (wt_str_eq_nocase(host, names[i]) &&
-            (authority.len == host.len || authority.ptr[host.len] == ':'))
+            (authority.len == host.len ||
+             (authority.ptr[host.len] == ':' &&
+              wt_str_u64(wt_str_sub(authority, host.len + 1, authority.len), &port))))
             return true;
     }
     return false;

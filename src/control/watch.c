@@ -108,7 +108,7 @@ static void run(struct watch *w, int64_t end_ms)
 void control_watch_serve(struct control_api *api, const struct control_watch_filter *filter,
                          const struct rpc_request *request, struct rpc_reply *reply)
 {
-    wt_autobuf struct wt_buf buf = wt_buf_make(256);
+    wt_autobuf struct wt_buf buf = wt_buf_make(2 * RPC_QUERY_VALUE_MAX);
     struct watch w = {.api = api, .filter = filter, .reply = reply};
     uint64_t seconds = WATCH_S;
     const char *text = control_query(request, "resourceVersion", &buf);

@@ -247,11 +247,18 @@ static int status_line(struct wt_str in, size_t *pos, struct http_head *h,
 }
 
 /* Whether nothing new can be said: the bytes after `last_len` end no line and no limit is reached.
- */
+ * The first line's own limit counts only while that line goes on: a long head that comes byte by
+ * byte must not be parsed from its start for each. */
 static bool no_news(struct wt_str in, size_t last_len, const struct http_h1_limits *limits)
 {
-    return last_len && last_len <= in.len && in.len < limits->max_head_bytes &&
-           in.len < limits->max_line_bytes && !memchr(in.ptr + last_len, '\n', in.len - last_len);
+    if (!last_len || last_len > in.len || in.len >= limits->max_head_bytes ||
+        memchr(in.ptr + last_len, '\n', in.len - last_len))
+        return false;
+    size_t from = 0; /* empty lines may come first */
+    while (from < in.len && (in.ptr[from] == '\r' || in.ptr[from] == '\n'))
+        from++;
+    return in.len - from < limits->max_line_bytes ||
+           memchr(in.ptr + from, '\n', limits->max_line_bytes);
 }
 
 static int too_large(enum http_h1_fault *fault, enum http_h1_fault which)

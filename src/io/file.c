@@ -35,7 +35,8 @@ static int read_all(struct io_sys *sys, int fd, size_t max_bytes, struct wt_buf 
 int io_file_read(struct io_sys *sys, const char *path, size_t max_bytes, struct wt_buf *out,
                  struct wt_err *err)
 {
-    int fd = sys->open(sys, path, O_RDONLY | O_CLOEXEC, 0);
+    /* Opening a FIFO, or reading it, would wait for whoever writes there. */
+    int fd = sys->open(sys, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
     if (fd < 0)
         return failed(err, fd, "open", path);
     size_t before = out->len;

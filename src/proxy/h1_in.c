@@ -220,7 +220,7 @@ static const struct proxy_inbound_ops ops = {
 
 /* The head is not a request: one plain answer, then the end. Written without ever trusting what was
  * parsed. */
-static void refuse(struct exchange *x, unsigned status, const char *text,
+static void refuse(struct exchange *x, unsigned status, struct wt_str text,
                    const struct proxy_client *client)
 {
     char out[512];
@@ -228,20 +228,20 @@ static void refuse(struct exchange *x, unsigned status, const char *text,
     int n = snprintf(
         out, sizeof out,
         "HTTP/1.1 %u %s\r\nServer: watari\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-        "Connection: close\r\n\r\n%s\n",
-        status, reason, strlen(text) + 1, text);
-    proxy_count(
-        &proxy_stats_listener(x->conn->listener->stats, x->conn->worker->id)->cx_protocol_error);
+        "Connection: close\r\n\r\n%.*s\n",
+        status, reason, text.len + 1, WT_ARG(text));
     int r = io_write_str(&x->conn->stream, wt_str(out, (size_t)n), io_now_ms() + 1000);
-    proxy_serve_refused(client, &x->request, status, r == 0 ? strlen(text) + 1 : 0);
+    proxy_serve_refused(client, &x->request, status, r == 0 ? text.len + 1 : 0);
     x->close = true;
 }
 
 /* ---- reading a head ---- */
 
+/* Where memory is short no head gets more of it: thousands that grow at once would be past the
+ * limit before the next look at it. */
 static bool grow(struct exchange *x)
 {
-    if (x->large)
+    if (x->large || proxy_worker_overload(x->conn->worker) >= PROXY_OVERLOAD_SHRINK)
         return false;
     char *p = wt_malloc(PROXY_HEAD_MAX);
     if (!p)
@@ -286,7 +286,7 @@ static int read_request(struct exchange *x, struct proxy_client *client)
         }
         if (r != WT_EAGAIN) {
             const struct http_h1_fault_info *info = http_h1_fault_info(fault);
-            refuse(x, info->status, info->text, client);
+            refuse(x, info->status, wt_str_z(info->text), client);
             return r;
         }
         if (in.len && deadline_ms == IO_NEVER) /* the rest of a pipelined request */
@@ -296,7 +296,10 @@ static int read_request(struct exchange *x, struct proxy_client *client)
         client->start_ns = seen ? client->start_ns : io_now_ns();
         if (r == WT_ETIMEOUT) {
             http_head_init(&x->request, &x->arena); /* what was read of it may have moved */
-            refuse(x, 408, "the request's head took too long", client);
+            refuse(x, 408, WT_STR("the request's head took too long"), client);
+        } else if (r == WT_ELIMIT) {
+            http_head_init(&x->request, &x->arena);
+            refuse(x, 503, WT_STR("the proxy is short of memory"), client);
         }
         if (r < 0)
             return r;

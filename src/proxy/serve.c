@@ -202,9 +202,11 @@ void proxy_serve_refused(const struct proxy_client *client, const struct http_he
     struct proxy_trip t WT_UNSET;
     struct proxy_inbound in = {.request = head};
     init(&t, client, &in, NULL);
+    bool ours = status == 503; /* it is we who were short of memory */
     proxy_count(&t.listener_stats->rq_total);
+    proxy_count(ours ? &t.listener_stats->rq_overload : &t.listener_stats->cx_protocol_error);
     t.status = status;
-    t.flags = PROXY_LOG_DPE;
+    t.flags = ours ? PROXY_LOG_OM : PROXY_LOG_DPE;
     t.local = true;
     t.bytes_sent = bytes_sent;
     proxy_finish(&t);

@@ -31,6 +31,23 @@ int rpc_percent_decode(struct wt_str s, bool plus_is_space, struct wt_buf *out)
     return 0;
 }
 
+bool rpc_query_readable(struct wt_str query)
+{
+    struct wt_buf decoded wt_autobuf = wt_buf_make(RPC_QUERY_VALUE_MAX);
+    while (query.ptr) {
+        struct wt_str piece = wt_str_next(&query, '&');
+        size_t eq = wt_str_find(piece, '=');
+        const struct wt_str halves[] = {wt_str_sub(piece, 0, eq),
+                                        wt_str_sub(piece, eq + 1, piece.len)};
+        for (int i = 0; i < 2; i++) {
+            decoded.len = 0;
+            if (rpc_percent_decode(halves[i], true, &decoded) < 0)
+                return false;
+        }
+    }
+    return true;
+}
+
 bool rpc_query_get(struct wt_str query, struct wt_str name, struct wt_buf *out)
 {
     struct wt_buf decoded wt_autobuf = wt_buf_make(256);

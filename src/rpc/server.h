@@ -54,6 +54,12 @@ int rpc_server_new(const struct rpc_handler *handler, int listen_fd,
 /* Stops accepting, cancels the connections, waits for their end; in a fiber. */
 void rpc_server_free(struct rpc_server *s);
 
+enum { RPC_QUERY_VALUE_MAX = 4096 };
+
+/* Whether every name and value can be decoded and is no longer than that. Who takes an absent
+ * parameter for a default asks first, or a broken one is taken for absent. */
+bool rpc_query_readable(struct wt_str query);
+
 /* The value of `name` in a raw query string, percent-decoded into `out` (may be reused); false when
  * absent. */
 bool rpc_query_get(struct wt_str query, struct wt_str name, struct wt_buf *out);

@@ -80,6 +80,19 @@ def test_a_host_that_leaves_the_file_finishes_its_requests(world, tmp_path):
     assert proxy.metric("watari_requests_lost_total") == 0
 
 
+def test_files_that_never_answer_keep_no_others_waiting(world, tmp_path):
+    """More FIFOs than there are helpers that read."""
+    path = tmp_path / "hosts"
+    path.write_text(f"127.0.0.1:{world.origin('one').port}\n")
+    site = Site()
+    for i in range(12):
+        os.mkfifo(tmp_path / f"fifo{i}")
+        site.backend(f"stuck{i}", file={"path": str(tmp_path / f"fifo{i}"), "refresh": "100ms"})
+    site.backend("one", file={"path": str(path), "refresh": "100ms"}).simple_route("one")
+    proxy = world.proxy(site)
+    wait_for(lambda: ask(proxy.port).status == 200, 5, "the file that is one")
+
+
 def test_no_file_yet(world, tmp_path):
     a = world.origin("a")
     path = tmp_path / "hosts"

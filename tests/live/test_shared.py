@@ -10,7 +10,7 @@ import time
 import rig
 from crossing_rig import Load, Service, standing_alone, within
 
-USERS = 120
+USERS = 300
 STEPS = [{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]
 
 
@@ -42,7 +42,7 @@ class Strain:
         s.old.fails, s.new.fails = self.old, self.new
 
     def old(self, head):
-        return time.monotonic() - self.seen < 0.03
+        return time.monotonic() - self.seen < 0.02
 
     def new(self, head):
         if int(re.search(rb"sid=user-(\d+)", head)[1]) not in self.first:

@@ -104,6 +104,8 @@ static const struct step {
     {"POST", BACKENDS, "[", 400, "not JSON"},
     {"POST", BACKENDS, BACKEND("", "99999"), 422, "99999"},
     {"POST", BACKENDS "?dryRun=All", BACKEND("", "80"), 201, "\"uid\""},
+    {"POST", BACKENDS "?dryRun=All%zz", BACKEND("", "80"), 400, "wrongly encoded"},
+    {"GET", BACKENDS "?labelSelector=%00", "", 400, "wrongly encoded"},
     {"GET", BACKENDS "/a", "", 404, "backends \\\"a\\\" not found"},
     {"POST", BACKENDS, BACKEND("", "80"), 201, "\"resourceVersion\":\"1\""},
     {"POST", BACKENDS, BACKEND("", "80"), 409, "AlreadyExists"},

@@ -293,6 +293,8 @@ static void query(void **state)
         struct wt_buf out wt_autobuf = wt_buf_make(100);
         bool found = rpc_query_get(wt_str_z(rows[i].query), wt_str_z(rows[i].name), &out);
         assert_int_equal(found, rows[i].value != NULL);
+        assert_int_equal(rpc_query_readable(wt_str_z(rows[i].query)),
+                         !strstr(rows[i].query, "%z") && !strstr(rows[i].query, "%4"));
         if (found)
             assert_true(wt_str_eq(wt_buf_str(&out), wt_str_z(rows[i].value)));
     }
