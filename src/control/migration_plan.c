@@ -420,6 +420,21 @@ static void advance(struct control_work *w)
             return;
 }
 
+/* Of a Migration that waits for deletion: only what its user has asked for since, which is what
+ * guard_end() advises. */
+static void carry_out_promotion(struct control_work *w)
+{
+    struct control_migration_state *n = w->next;
+    const struct model_migration_spec *spec = w->want->spec;
+    bool asked = n->last_done &&
+                 (n->last_verb == MODEL_VERB_PROMOTE || n->last_verb == MODEL_VERB_PROMOTE_FULL);
+    if (!asked || n->step >= (int64_t)spec->n_steps)
+        return;
+    const struct model_migration_step *step = &spec->steps[n->step];
+    if (step->has_set_weight && n->weight < step->set_weight)
+        step_weight(w, step);
+}
+
 /* The end of life: while the share in force is not what the routes say, the object must stay. */
 static void guard_end(struct control_work *w)
 {
@@ -477,8 +492,10 @@ static void go_on(struct control_work *w)
             control_work_say(w, MODEL_PHASE_PAUSED, "held at %.15g %% by a user", n->weight);
         return;
     }
-    if (w->want->deleting)
+    if (w->want->deleting) {
+        carry_out_promotion(w);
         return;
+    }
     if (n->phase == MODEL_PHASE_BLOCKED)
         control_work_say(w, MODEL_PHASE_PROGRESSING, "goes on");
     advance(w);
