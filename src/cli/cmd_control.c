@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "control/control.h"
+#include "control/files.h"
 #include "io/sandbox.h"
 
 #include <stdio.h>
@@ -30,10 +31,12 @@ int cli_control(int argc, char **argv)
     char state[256], run[256];
     const char *state_dir = NULL, *run_dir = NULL, *listen = NULL;
     int code;
-    unsigned socket_fd = 0, listen_fd = 0;
+    unsigned socket_fd = 0, listen_fd = 0, rest_s = CONTROL_FILES_REST_S;
     bool help = false, sandbox = false;
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &files, "FILE|DIR", "objects; followed when they change"},
+        {0, "remove-after", CLI_COUNT, &rest_s, "N",
+         "seconds the files rest before what is in none any more goes (10)"},
         {0, "state-dir", CLI_TEXT, &state_dir, "DIR", "where its state is kept"},
         {0, "run-dir", CLI_TEXT, &run_dir, "DIR",
          "where its socket lies (default: the state dir, if given)"},
@@ -61,6 +64,7 @@ int cli_control(int argc, char **argv)
     const struct control_options o = {
         .files = files.items,
         .n_files = files.n,
+        .files_rest_s = rest_s,
         .state_dir = state,
         .run_dir = run,
         .listen = listen,

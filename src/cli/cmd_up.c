@@ -26,6 +26,7 @@ struct up {
     const char *state_dir, *listen, *admin, *access_log, *log_format, *workers;
     const char *header_timeout, *body_timeout, *idle_timeout; /* the proxy's; NULL: its defaults */
     const char *request_bytes, *client_conns, *memory;
+    const char *remove_after;
     unsigned drain_s;
     bool no_sandbox, no_users;
     char program[1024], drain[16];
@@ -145,6 +146,7 @@ static void plan_control(struct up *u, struct cli_child *c)
     say(&control, "--run-dir", u->places.run);
     say(&control, "--socket-fd", "3");
     say(&control, "--listen-fd", "4");
+    say(&control, "--remove-after", u->remove_after);
     if (!u->no_sandbox)
         say(&control, NULL, "--sandbox");
     for (unsigned i = 0; i < u->files.n; i++)
@@ -331,6 +333,8 @@ int cli_up(int argc, char **argv)
                     .listen_fd = -1};
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &u.files, "FILE|DIR", "documents; watched for changes"},
+        {0, "remove-after", CLI_TEXT, &u.remove_after, "N",
+         "seconds the files rest before what is in none any more goes (10)"},
         {0, "state-dir", CLI_TEXT, &u.state_dir, "DIR",
          "state and sockets (/var/lib/watari, /run/watari)"},
         {0, "listen", CLI_TEXT, &u.listen, "ADDR:PORT", "the API (127.0.0.1:7070)"},

@@ -10,6 +10,7 @@
 struct control_options {
     const char *const *files; /* -f; may be none */
     size_t n_files;
+    unsigned files_rest_s;    /* files rest for so long before what is in none goes */
     const char *state_dir;    /* control.db lies here; made if absent */
     const char *run_dir;      /* api.sock lies here; made if absent */
     const char *listen;       /* "127.0.0.1:7070"; NULL: no TCP; port 0 picks a free one */

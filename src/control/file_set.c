@@ -179,6 +179,11 @@ static int look_at(struct control_file_set *set, const char *path, struct io_sta
                    struct wt_err *err)
 {
     int r = set->sys->stat(set->sys, path, out);
+    if (r == 0) {
+        const uint64_t looks[] = {out->dev, out->inode, out->size_bytes, (uint64_t)out->modified_ns,
+                                  (uint64_t)out->changed_ns};
+        set->looks = wt_mix64(set->looks ^ wt_siphash(hash_key, looks, sizeof(looks)));
+    }
     return r < 0 ? wt_fail(err, wt_code_from_errno(-r), "%s: %s", path, strerror(-r)) : 0;
 }
 
@@ -280,7 +285,7 @@ int control_file_set_read(struct control_file_set *set, const char *const *paths
     int r = 0;
     set->readings++;
     set->n_files = set->n_docs = 0;
-    set->hash = 0;
+    set->hash = set->looks = 0;
     for (size_t i = 0; r == 0 && i < n_paths; i++) {
         struct io_stat stat;
         r = look_at(set, paths[i], &stat, err);

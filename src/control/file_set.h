@@ -20,6 +20,7 @@ struct control_file_note {
     json_t
         *applied;  /* what the store held after this document was put there, a reference; or NULL */
     bool in_force; /* the store holds just that */
+    bool deleting; /* the store's object waits for deletion */
 };
 
 struct control_file {
@@ -42,6 +43,7 @@ struct control_file_set {
     size_t n_files, cap_files;
     size_t n_docs;
     uint64_t hash;   /* of all documents in their order */
+    uint64_t looks;  /* of what stat() said of all files and of the directories given */
     uint64_t n_read; /* files whose bytes were read, ever */
 };
 

@@ -15,7 +15,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
-enum { RESCAN_MS = 10000 };
+enum { RESCAN_MS = 10000, SOON_MS = 1000, NAMES_TEXT = 300 };
 #define SOURCE "watari.dev/source"
 
 struct control_files {
@@ -24,19 +24,27 @@ struct control_files {
     size_t n_paths;
     struct control_file_set set;
     bool read_once;
-    uint64_t hash;      /* of the last reading */
-    uint64_t told;      /* the mistake of the last reading, as a hash; 0: none */
-    int64_t removal_ms; /* when its removals may be carried out; 0: there are none */
+    uint64_t hash;  /* of the last reading */
+    uint64_t told;  /* the mistake of the last reading, as a hash; 0: none */
+    uint64_t looks; /* of the files then */
+    int64_t rest_ms;
+    int64_t removal_ms;             /* when its removals may be carried out; 0: there are none */
+    uint64_t kept, deleting;        /* what was said to be so, as a hash; 0: nothing is */
+    int watches[CONTROL_FILES_MAX]; /* 0: none */
+    bool unwatchable[CONTROL_FILES_MAX]; /* said already */
     struct control_files_stats stats;
 };
 
 struct control_files *control_files_new(struct control_store *store, struct io_sys *sys,
-                                        const char *const *paths, size_t n_paths)
+                                        const char *const *paths, size_t n_paths, int64_t rest_ms)
 {
     struct control_files *f = wt_calloc(1, sizeof(*f));
     if (f)
-        *f = (struct control_files){
-            .store = store, .paths = paths, .n_paths = n_paths, .set = {.sys = sys}};
+        *f = (struct control_files){.store = store,
+                                    .paths = paths,
+                                    .n_paths = n_paths,
+                                    .set = {.sys = sys},
+                                    .rest_ms = rest_ms};
     return f;
 }
 
@@ -200,62 +208,258 @@ static int list_present(const struct control_file_set *set, struct present *out)
     return 0;
 }
 
+static bool is_deleting(const json_t *doc)
+{
+    return json_object_get(json_object_get(doc, "metadata"), "deletionTimestamp");
+}
+
 static bool is_absent(const struct present *p, const json_t *doc)
 {
     return !bsearch(&doc, p->items, p->n, sizeof(json_t *), by_address) && is_from_file(doc) &&
-           !json_object_get(json_object_get(doc, "metadata"), "deletionTimestamp");
+           !is_deleting(doc);
 }
 
-static int remove_of(struct control_files *f, const struct present *p,
-                     const struct model_kind *kind, struct wt_err *err)
+/* Some objects, for one sentence; `hash` tells one such set from another. */
+struct names {
+    char text[NAMES_TEXT];
+    size_t n, more;
+    uint64_t hash;
+};
+
+static void add_name(struct names *names, const char *key)
 {
-    json_t *list = control_store_list(f->store, kind, NULL), *doc;
+    static const struct wt_hash_key hash_key = {0x66696c6573, 0x6e616d6573};
+    size_t len = strlen(names->text);
+    names->hash += wt_hash_str(hash_key, wt_str_z(key)) | 1;
+    names->n++;
+    if (len + strlen(key) + 3 > sizeof(names->text))
+        names->more++;
+    else
+        snprintf(names->text + len, sizeof(names->text) - len, "%s%s", len ? ", " : "", key);
+}
+
+static void name_all(const struct names *names, char *out, size_t size)
+{
+    int len = snprintf(out, size, "%s", names->text);
+    if (names->more)
+        snprintf(out + len, size - (size_t)len, " and %zu more", names->more);
+}
+
+static void emit(struct control_files *f, bool warning, const char *reason, const char *message,
+                 int64_t wall_ms)
+{
+    json_t *about = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "Files",
+                              "metadata", "name", "files", "namespace", "default");
+    if (about)
+        control_event_emit(f->store, about, warning, reason, message, wall_ms);
+    json_decref(about);
+}
+
+static bool is_named(const json_t *ref, const char *name)
+{
+    const char *text = json_string_value(json_object_get(ref, "name"));
+    return text && strcmp(text, name) == 0;
+}
+
+/* Whether users are on their way between its sides, and `doc` is it or a part of it. */
+static bool is_part_of(const json_t *migration, const json_t *doc)
+{
+    const json_t *status = json_object_get(migration, "status"), *ref;
+    const json_t *spec = json_object_get(migration, "spec");
+    double weight = json_number_value(json_object_get(status, "weight"));
+    const struct model_kind *kind = model_kind_of(doc);
+    const char *name = model_name(doc);
     size_t i;
-    int r = list ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+    if (weight <= 0 || weight >= 100 ||
+        strcmp(model_namespace(migration), model_namespace(doc)) != 0)
+        return false;
+    if (kind == model_kind_migration)
+        return strcmp(model_name(migration), name) == 0;
+    if (kind == model_kind_backend)
+        return is_named(json_object_get(spec, "from"), name) ||
+               is_named(json_object_get(spec, "to"), name);
+    json_array_foreach(json_object_get(spec, "routeRefs"), i, ref)
+    {
+        const char *of = json_string_value(json_object_get(ref, "kind"));
+        if (kind && of && strcmp(of, kind->name) == 0 && is_named(ref, name))
+            return true;
+    }
+    return false;
+}
+
+static json_t *migration_of(const json_t *migrations, const json_t *doc)
+{
+    json_t *m;
+    size_t i;
+    json_array_foreach(migrations, i, m)
+    {
+        if (is_part_of(m, doc))
+            return m;
+    }
+    return NULL;
+}
+
+/* A reading's removals. */
+struct removal {
+    struct control_files *f;
+    struct present present;
+    json_t *migrations, *kept_by; /* lists; kept_by: Migrations, each once */
+    struct names removed, kept;
+};
+
+static void keep(struct removal *r, json_t *migration, const char *key)
+{
+    json_t *m;
+    size_t i;
+    add_name(&r->kept, key);
+    json_array_foreach(r->kept_by, i, m)
+    {
+        if (m == migration)
+            return;
+    }
+    json_array_append(r->kept_by, migration);
+}
+
+static int remove_of(struct removal *r, const struct model_kind *kind, struct wt_err *err)
+{
+    json_t *list = control_store_list(r->f->store, kind, NULL), *doc;
+    size_t i;
+    int code = list ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
     json_array_foreach(list, i, doc)
     {
-        if (r == 0 && is_absent(p, doc))
-            r = control_store_delete(f->store, kind, model_namespace(doc), model_name(doc), 0, 0,
-                                     NULL, err);
+        char key[MODEL_KEY_MAX];
+        if (code < 0 || !is_absent(&r->present, doc))
+            continue;
+        json_t *migration = migration_of(r->migrations, doc);
+        model_key(doc, key, sizeof(key));
+        if (migration) {
+            keep(r, migration, key);
+            continue;
+        }
+        code = control_store_delete(r->f->store, kind, model_namespace(doc), model_name(doc), 0, 0,
+                                    NULL, err);
+        if (code == 0)
+            add_name(&r->removed, key);
     }
     json_decref(list);
-    return r;
+    return code;
 }
 
-/* Objects from files that are in none any more: counted, and removed when asked to. */
-static int remove_absent(struct control_files *f, bool remove, struct wt_err *err)
+static void tell_removed(const struct removal *r, int64_t wall_ms)
 {
-    struct present p;
-    int n = 0, r = 0;
-    if (list_present(&f->set, &p) < 0)
-        return wt_fail(err, WT_ENOMEM, "out of memory");
+    char names[NAMES_TEXT + 32], text[sizeof(names) + 128];
+    if (!r->removed.n)
+        return;
+    name_all(&r->removed, names, sizeof(names));
+    snprintf(text, sizeof(text), "%zu object%s in no file any more: removed: %s", r->removed.n,
+             r->removed.n == 1 ? " is" : "s are", names);
+    wt_log(WT_LOG_INFO, "%s", text);
+    emit(r->f, false, "Removed", text, wall_ms);
+}
+
+static void tell_kept(const struct removal *r, int64_t wall_ms)
+{
+    char names[NAMES_TEXT + 32], text[sizeof(names) + 128];
+    json_t *m;
+    size_t i;
+    bool told = r->kept.hash == r->f->kept;
+    r->f->kept = r->kept.hash;
+    if (told || !r->kept.n)
+        return;
+    name_all(&r->kept, names, sizeof(names));
+    snprintf(text, sizeof(text),
+             "in no file any more, but kept while a Migration has users on both sides: %s", names);
+    wt_log(WT_LOG_WARN, "%s", text);
+    json_array_foreach(r->kept_by, i, m)
+        control_event_emit(r->f->store, m, true, "Kept", text, wall_ms);
+}
+
+/* Objects from files that are in none any more: removed when asked to. How many there are still. */
+static int remove_absent(struct control_files *f, bool remove, int64_t wall_ms, struct wt_err *err)
+{
+    struct removal r = {.f = f};
     const json_t *doc;
+    int n = 0, code = 0;
+    if (list_present(&f->set, &r.present) < 0)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
     for (size_t at = 0; (doc = control_store_walk(f->store, &at));)
-        n += is_absent(&p, doc);
-    for (unsigned k = 0; n && remove && r == 0 && k < model_kinds_len; k++)
-        r = remove_of(f, &p, &model_kinds[k], err);
-    wt_free(p.items);
-    return r < 0 ? r : n;
+        n += is_absent(&r.present, doc);
+    if (n && remove) {
+        r.migrations = control_store_list(f->store, model_kind_migration, NULL);
+        r.kept_by = json_array();
+        code = r.migrations && r.kept_by ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+        for (unsigned k = 0; code == 0 && k < model_kinds_len; k++)
+            code = remove_of(&r, &model_kinds[k], err);
+        tell_removed(&r, wall_ms);
+        n = (int)r.kept.n;
+    }
+    if (n == 0 || remove)
+        tell_kept(&r, wall_ms);
+    json_decref(r.migrations);
+    json_decref(r.kept_by);
+    wt_free(r.present.items);
+    return code < 0 ? code : n;
 }
 
-static int apply(struct control_files *f, bool remove, int *out_absent, struct wt_err *err)
+static int apply(struct control_files *f, bool remove, int64_t wall_ms, int *out_absent,
+                 struct wt_err *err)
 {
-    int changed = 0, code = 0;
+    uint64_t rv = control_store_rv(f->store);
+    int code = 0;
     for (size_t i = 0; i < f->set.n_files; i++) {
         const struct control_file *file = f->set.files[i];
-        for (size_t k = 0; code >= 0 && k < file->docs.n; k++) {
+        for (size_t k = 0; code >= 0 && k < file->docs.n; k++)
             if (!file->notes[k].in_force)
                 code = put(f, file->docs.items[k].json, &file->notes[k], err);
-            changed |= code > 0;
-        }
     }
     if (code >= 0)
-        code = remove_absent(f, remove, err);
+        code = remove_absent(f, remove, wall_ms, err);
     if (code < 0)
         return code;
-    *out_absent = remove ? 0 : code;
-    return changed || (remove && code > 0);
+    *out_absent = code;
+    return control_store_rv(f->store) != rv;
 }
+
+/* ---- what is deleted though a file names it ---- */
+
+/* Whether one that was being deleted is gone: then its file is to make it anew, though it says what
+ * it said before. */
+static bool is_one_gone(const struct control_files *f)
+{
+    for (size_t i = 0; f->deleting && i < f->set.n_files; i++) {
+        const struct control_file *file = f->set.files[i];
+        for (size_t k = 0; k < file->docs.n; k++)
+            if (file->notes[k].deleting && !control_store_get_key(f->store, file->notes[k].key))
+                return true;
+    }
+    return false;
+}
+
+static void tell_deleting(struct control_files *f, int64_t wall_ms)
+{
+    struct names now = {0};
+    char names[NAMES_TEXT + 32], text[sizeof(names) + 128];
+    for (size_t i = 0; i < f->set.n_files; i++) {
+        const struct control_file *file = f->set.files[i];
+        for (size_t k = 0; k < file->docs.n; k++) {
+            struct control_file_note *note = &file->notes[k];
+            note->deleting = is_deleting(control_store_get_key(f->store, note->key));
+            if (note->deleting)
+                add_name(&now, note->key);
+        }
+    }
+    bool told = now.hash == f->deleting;
+    f->deleting = now.hash;
+    if (told || !now.n)
+        return;
+    name_all(&now, names, sizeof(names));
+    snprintf(text, sizeof(text), "%s: %s being deleted but a file names %s: made anew when gone",
+             names, now.n == 1 ? "is" : "are", now.n == 1 ? "it" : "them");
+    wt_log(WT_LOG_WARN, "%s", text);
+    emit(f, true, "BeingDeleted", text, wall_ms);
+}
+
+/* ---- a reading ---- */
 
 static int read_all(struct control_files *f, struct wt_err *err)
 {
@@ -274,11 +478,7 @@ static void tell(struct control_files *f, const struct wt_err *err, int64_t wall
     if (mistake == f->told)
         return;
     f->told = mistake;
-    json_t *about = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "Files",
-                              "metadata", "name", "files", "namespace", "default");
-    if (about)
-        control_event_emit(f->store, about, true, "Rejected", err->msg, wall_ms);
-    json_decref(about);
+    emit(f, true, "Rejected", err->msg, wall_ms);
 }
 
 int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int64_t wall_ms,
@@ -291,15 +491,19 @@ int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int
     if (force)
         control_file_set_forget(&f->set);
     int code = read_all(f, err);
-    bool same = code == 0 && f->read_once && !force && f->set.hash == f->hash;
-    bool remove = same && f->removal_ms && now_ms >= f->removal_ms;
+    bool same = code == 0 && f->read_once && !force && f->set.hash == f->hash && !is_one_gone(f);
+    bool rested = same && f->set.looks == f->looks;
+    bool remove = rested && f->removal_ms && now_ms >= f->removal_ms;
+    f->looks = f->set.looks;
+    if (same && !rested && f->removal_ms)
+        f->removal_ms = now_ms + f->rest_ms;
     if (code == 0 && (!same || remove)) {
         code = check_all(f, err);
         if (code == 0)
-            code = apply(f, remove, &absent, err);
+            code = apply(f, remove, wall_ms, &absent, err);
         f->read_once = code >= 0;
         f->hash = f->set.hash;
-        f->removal_ms = code >= 0 && absent ? now_ms + CONTROL_FILES_CONFIRM_MS : 0;
+        f->removal_ms = code >= 0 && absent ? now_ms + f->rest_ms : 0;
         f->stats.applied += code >= 0;
     }
     if (code < 0) {
@@ -309,28 +513,42 @@ int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int
         tell(f, err, wall_ms);
     } else {
         f->told = 0;
+        tell_deleting(f, wall_ms);
     }
-    if (f->removal_ms)
+    if (f->removal_ms && f->removal_ms < now_ms + *out_again_ms)
         *out_again_ms = f->removal_ms > now_ms ? f->removal_ms - now_ms : 1;
+    if ((code < 0 || f->deleting) && *out_again_ms > SOON_MS)
+        *out_again_ms = SOON_MS;
     return code;
 }
 
-int control_files_watch(const struct control_files *f)
+static bool is_watched_for_another(const struct control_files *f, size_t path, int watch)
 {
-    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    for (size_t i = 0; i < f->n_paths; i++) {
+    for (size_t i = 0; i < f->n_paths; i++)
+        if (i != path && f->watches[i] == watch)
+            return true;
+    return false;
+}
+
+void control_files_watch(struct control_files *f, int fd)
+{
+    const uint32_t news = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE |
+                          IN_DELETE_SELF | IN_MOVE_SELF;
+    for (size_t i = 0; i < f->n_paths && i < CONTROL_FILES_MAX; i++) {
         char copy[PATH_MAX];
         struct stat st;
         snprintf(copy, sizeof(copy), "%s", f->paths[i]);
-        /* A file that is replaced by a rename is another inode: its directory tells. */
+        /* A file that is replaced by a rename is another inode, and a directory that is missing
+         * has none: the one above tells. */
         bool is_dir = stat(copy, &st) == 0 && S_ISDIR(st.st_mode);
-        if (inotify_add_watch(fd, is_dir ? copy : dirname(copy),
-                              IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-                                  IN_CREATE) < 0)
+        int watch = inotify_add_watch(fd, is_dir ? copy : dirname(copy), news);
+        int was = f->watches[i];
+        if (watch < 0 && !f->unwatchable[i])
             wt_log(WT_LOG_WARN, "%s: cannot be watched: %s; it is read every %d s", f->paths[i],
                    strerror(errno), RESCAN_MS / 1000);
+        f->unwatchable[i] = watch < 0;
+        f->watches[i] = watch > 0 ? watch : 0;
+        if (was && was != watch && !is_watched_for_another(f, i, was))
+            inotify_rm_watch(fd, was);
     }
-    return fd;
 }

@@ -2,15 +2,15 @@
  * checked, then applied. One bad file changes nothing.
  *
  * An object that came from a file and is in none any more is removed, but never on a reading that
- * is empty, and only once a second reading, later, has said the same: an editor or a copy in
- * progress looks like a shorter file.
+ * is empty, and only once the files have rested: a file that is still being written looks like a
+ * shorter one. Nor while users are on their way between two sides of which it is a part.
  */
 #ifndef CONTROL_FILES_H
 #define CONTROL_FILES_H
 
 #include "control/store.h"
 
-enum { CONTROL_FILES_MAX = 64, CONTROL_FILES_CONFIRM_MS = 1000 };
+enum { CONTROL_FILES_MAX = 64, CONTROL_FILES_REST_S = 10 };
 
 struct control_files;
 
@@ -20,9 +20,10 @@ struct control_files_stats {
 };
 
 /* `paths` are files and directories (whose *.yaml, *.yml and *.json are read, in the order of their
- * names); borrowed, as `sys`. */
+ * names); borrowed, as `sys`. `rest_ms`: for how long no file and no directory given may have
+ * changed before an object that is in none any more is removed. */
 struct control_files *control_files_new(struct control_store *store, struct io_sys *sys,
-                                        const char *const *paths, size_t n_paths);
+                                        const char *const *paths, size_t n_paths, int64_t rest_ms);
 void control_files_free(struct control_files *f);
 
 /* Reads and applies when something differs from the last reading. 1: objects changed, 0: nothing
@@ -33,8 +34,9 @@ int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int
 
 struct control_files_stats control_files_stats(const struct control_files *f);
 
-/* An inotify descriptor (non-blocking) on the directories concerned, or -1: then only the time
- * tells. */
-int control_files_watch(const struct control_files *f);
+/* Puts the directories concerned under the inotify descriptor `fd`, as they are now: before each
+ * reading, since one may have been replaced by another of its name. What cannot be watched is
+ * told by the time alone. */
+void control_files_watch(struct control_files *f, int fd);
 
 #endif

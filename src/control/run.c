@@ -172,6 +172,8 @@ static void run_status(void *arg)
 static void apply_files(struct control *c, bool force, int64_t *again_ms)
 {
     struct wt_err err = {0};
+    if (c->watched.fd >= 0)
+        control_files_watch(c->files, c->watched.fd);
     int r = control_files_apply(c->files, force, io_now_ms(), io_wall_ms(), again_ms, &err);
     if (r < 0 && strcmp(c->files_wrong, err.msg) != 0)
         wt_log(WT_LOG_ERROR, "the files are refused: what was in force before stays");
@@ -215,7 +217,7 @@ static void run_files(void *arg)
 {
     struct control *c = arg;
     int64_t again_ms = 0;
-    int fd = control_files_watch(c->files);
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd >= 0 && io_stream_open(&c->watched, fd) < 0)
         close(fd);
     apply_files(c, true, &again_ms);
@@ -321,7 +323,9 @@ static int open_all(struct control *c, struct wt_err *err)
     c->reports = control_reports_new();
     c->reconciler = c->reports ? control_reconciler_new(c->store, c->reports) : NULL;
     c->status = c->reports ? control_status_new(c->store, c->reports, c->publisher) : NULL;
-    c->files = o->n_files ? control_files_new(c->store, io_sys_here(), o->files, o->n_files) : NULL;
+    c->files = o->n_files ? control_files_new(c->store, io_sys_here(), o->files, o->n_files,
+                                              (int64_t)o->files_rest_s * 1000)
+                          : NULL;
     if (!c->reconciler || !c->status || (o->n_files && !c->files))
         return wt_fail(err, WT_ENOMEM, "out of memory");
     control_store_on_change(c->store, on_change, c);

@@ -140,7 +140,7 @@ class Up:
         env = dict(os.environ)
         env.setdefault("ASAN_OPTIONS", "detect_leaks=0:quarantine_size_mb=4:abort_on_error=0")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
-        command = [rig.binary(), "up", "-f", str(self.files), "--state-dir", str(self.state), "--listen",
+        command = [rig.binary(), "up", "-f", str(self.files), "--remove-after", "1", "--state-dir", str(self.state), "--listen",
                    f"{rig.HOST}:{self.api_port}", "--admin", f"{rig.HOST}:{self.admin_port}", "--workers", "2",
                    "--access-log", str(self.directory / "access.log"), "--access-log-format", "json",
                    "--drain-seconds", str(self.drain_s)]  # fmt: skip

@@ -126,6 +126,9 @@ def test_deletion_waits_until_the_share_is_given_back(up, serve, alone):
         s.wait_in_force(50)
         before = load.cohort(users=60)
         up.remove("leaving-migration.yaml")
+        rig.wait_for(lambda: [e for e in up.events("Kept") if "default/leaving" in e["message"]], 10, "it to be kept")
+        assert not up.migration("leaving")["metadata"].get("deletionTimestamp")
+        assert up.api("DELETE", f"{MIGRATIONS}/leaving")[0] == 200
         rig.wait_for(lambda: (up.migration("leaving") or {}).get("metadata", {}).get("deletionTimestamp"), 5, "deletion")
         assert "deletion waits" in s.wait(lambda st: "deletion" in st["message"], 3)["message"]
         assert load.cohort(users=60) == before  # nobody moves because a file went

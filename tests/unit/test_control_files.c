@@ -20,6 +20,8 @@
     "---\napiVersion: watari.dev/v1alpha1\nkind: Backend\nmetadata: {name: " name "}\n"            \
     "spec: {endpoints: [{address: 10.0.0.1, port: " port "}]}\n"
 
+enum { REST_MS = 1000 };
+
 /* A directory /site of the simulated machine, watched through a system that can fail. */
 struct site {
     struct io_sim *sim;
@@ -36,7 +38,7 @@ static void setup(struct site *s, const char *const *paths, size_t n_paths)
     assert_int_equal(io_sim_new(&options, &s->sim), 0);
     io_sys_fault_init(&s->fault, io_sim_sys(s->sim));
     assert_int_equal(control_store_open(":memory:", io_sys_real(), &s->store, NULL), 0);
-    s->files = control_files_new(s->store, &s->fault.sys, paths, n_paths);
+    s->files = control_files_new(s->store, &s->fault.sys, paths, n_paths, REST_MS);
     assert_non_null(s->files);
 }
 
@@ -83,7 +85,7 @@ static const char *const dir[] = {"/site"};
 static void bad_and_empty_files_change_nothing(void **unused)
 {
     static const struct {
-        const char *text;
+        const char *text; /* NULL: not written */
         int64_t now_ms;
         int result; /* 1, 0 or an error */
         size_t backends;
@@ -92,17 +94,20 @@ static void bad_and_empty_files_change_nothing(void **unused)
         {BACKEND("a") BACKEND("b"), 100, 0, 2},
         {BACKEND("a") "---\nkind: Bakend\n", 200, WT_EINVAL, 2},
         {"", 300, WT_EINVAL, 2},
-        {BACKEND("a"), 400, 0, 2},  /* b is missing, once */
-        {BACKEND("a"), 900, 0, 2},  /* not for long enough */
-        {BACKEND("a"), 1500, 1, 1}, /* still: it goes */
-        {BACKEND("c"), 1600, 1, 2},
+        {BACKEND("a"), 400, 0, 2}, /* b is missing, once */
+        {NULL, 900, 0, 2},         /* not for long enough */
+        {BACKEND("a"), 1300, 0, 2},
+        {NULL, 1500, 0, 2}, /* the same, but it was written meanwhile */
+        {NULL, 2300, 1, 1}, /* at rest: it goes */
+        {BACKEND("c"), 2400, 1, 2},
         {BACKEND("a") BACKEND("c"), 9000, 0, 2}, /* it was a moment only */
     };
     struct site s;
     setup(&s, dir, 1);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct wt_err err;
-        write_file(&s, "/site/site.yaml", rows[i].text);
+        if (rows[i].text)
+            write_file(&s, "/site/site.yaml", rows[i].text);
         s.now_ms = rows[i].now_ms;
         int r = apply(&s, &err);
         if (r != rows[i].result)
@@ -204,6 +209,100 @@ static void files_overrule_the_api(void **unused)
     teardown(&s);
 }
 
+#define MIGRATION                                                                                  \
+    "---\napiVersion: watari.dev/v1alpha1\nkind: Migration\nmetadata: {name: shop}\n"              \
+    "spec: {routeRefs: [{kind: HTTPRoute, name: shop}], from: {name: old}, to: {name: new}, "      \
+    "state: Shared, steps: [{setWeight: 50}, {pause: {}}, {setWeight: 100}]}\n"
+
+static void set_weight(struct site *s, double weight)
+{
+    json_t *m =
+        json_deep_copy(control_store_get(s->store, model_kind_migration, "default", "shop"));
+    json_object_set_new(m, "status", json_pack("{s:f}", "weight", weight));
+    assert_int_equal(control_store_update(s->store, m, CONTROL_STATUS, NULL, 0, NULL, NULL), 0);
+    json_decref(m);
+}
+
+/* How often something of that reason was told about that kind. */
+static unsigned events(const struct site *s, const char *kind, const char *reason)
+{
+    json_t *list = control_store_list(s->store, model_kind_event, NULL), *e;
+    unsigned n = 0;
+    size_t i;
+    json_array_foreach(list, i, e)
+    {
+        const json_t *about = json_object_get(e, "involvedObject");
+        if (strcmp(json_string_value(json_object_get(e, "reason")), reason) == 0 &&
+            strcmp(json_string_value(json_object_get(about, "kind")), kind) == 0)
+            n += (unsigned)json_integer_value(json_object_get(e, "count"));
+    }
+    json_decref(list);
+    return n;
+}
+
+static int apply_later(struct site *s)
+{
+    struct wt_err err;
+    pass(s, LATER_MS);
+    int r = apply(s, &err);
+    if (r < 0)
+        fail_msg("%s", err.msg);
+    return r;
+}
+
+static void parts_of_a_running_migration_are_kept(void **unused)
+{
+    struct site s;
+    setup(&s, dir, 1);
+    write_file(&s, "/site/site.yaml",
+               BACKEND("old") BACKEND("new") BACKEND("other") BACKEND("stays") MIGRATION);
+    apply_later(&s);
+    set_weight(&s, 50);
+    write_file(&s, "/site/site.yaml", BACKEND("stays"));
+    for (int i = 0; i < 4; i++)
+        apply_later(&s);
+    assert_int_equal(control_store_count(s.store, model_kind_migration), 1);
+    assert_int_equal(control_store_count(s.store, model_kind_backend), 3);
+    assert_int_equal(port_of(&s, "other"), 0);
+    assert_int_equal(events(&s, "Migration", "Kept"), 1);
+    assert_int_equal(events(&s, "Files", "Removed"), 1);
+    set_weight(&s, 100);
+    for (int i = 0; i < 2; i++)
+        apply_later(&s);
+    assert_int_equal(control_store_count(s.store, model_kind_migration), 0);
+    assert_int_equal(control_store_count(s.store, model_kind_backend), 1);
+    assert_int_equal(events(&s, "Files", "Removed"), 2);
+    teardown(&s);
+}
+
+static void set_finalizers(struct site *s, json_t *list)
+{
+    json_t *b = json_deep_copy(control_store_get(s->store, model_kind_backend, "default", "a"));
+    json_object_set_new(json_object_get(b, "metadata"), "finalizers", list);
+    assert_int_equal(control_store_update(s->store, b, CONTROL_FINALIZERS, NULL, 0, NULL, NULL), 0);
+    json_decref(b);
+}
+
+static void what_was_deleted_is_made_anew(void **unused)
+{
+    struct site s;
+    setup(&s, dir, 1);
+    write_file(&s, "/site/site.yaml", BACKEND("a") BACKEND("b"));
+    apply_later(&s);
+    set_finalizers(&s, json_pack("[s]", "watari.dev/share"));
+    assert_int_equal(
+        control_store_delete(s.store, model_kind_backend, "default", "a", 0, 0, NULL, NULL), 0);
+    assert_int_equal(apply_later(&s), 0);
+    assert_int_equal(apply_later(&s), 0);
+    assert_int_equal(events(&s, "Files", "BeingDeleted"), 1);
+    set_finalizers(&s, json_array());
+    assert_int_equal(port_of(&s, "a"), 0);
+    assert_int_equal(apply_later(&s), 1);
+    assert_int_equal(port_of(&s, "a"), 80);
+    assert_int_equal(apply_later(&s), 0);
+    teardown(&s);
+}
+
 /* One change; a directory and three files are looked at; the nth call of `kind` fails, once. */
 static int play(struct site *s, enum io_call kind, uint64_t nth, size_t short_bytes,
                 struct wt_err *err)
@@ -267,7 +366,7 @@ static void a_path_that_is_no_file_is_refused(void **unused)
     struct wt_err err;
     int64_t again_ms;
     assert_int_equal(control_store_open(":memory:", io_sys_real(), &store, NULL), 0);
-    struct control_files *f = control_files_new(store, io_sys_real(), paths, 1);
+    struct control_files *f = control_files_new(store, io_sys_real(), paths, 1, REST_MS);
     assert_int_equal(control_files_apply(f, false, 0, 0, &again_ms, &err), WT_EINVAL);
     assert_string_equal(err.msg, "/dev/null: not a regular file");
     control_files_free(f);
@@ -280,6 +379,8 @@ int main(void)
         cmocka_unit_test(bad_and_empty_files_change_nothing),
         cmocka_unit_test(only_what_changed_is_read),
         cmocka_unit_test(files_overrule_the_api),
+        cmocka_unit_test(parts_of_a_running_migration_are_kept),
+        cmocka_unit_test(what_was_deleted_is_made_anew),
         cmocka_unit_test(each_call_fails_once),
         cmocka_unit_test(a_path_that_is_no_file_is_refused),
     };
