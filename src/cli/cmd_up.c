@@ -8,6 +8,7 @@
 #include "cli/sockets.h"
 #include "cli/supervisor.h"
 #include "control/control.h"
+#include "control/files.h"
 #include "io/signals.h"
 #include "proxy/resolve.h"
 
@@ -26,10 +27,9 @@ struct up {
     const char *state_dir, *listen, *admin, *access_log, *log_format, *workers;
     const char *header_timeout, *body_timeout, *idle_timeout; /* the proxy's; NULL: its defaults */
     const char *request_bytes, *client_conns, *memory;
-    const char *remove_after;
-    unsigned drain_s;
+    unsigned drain_s, rest_s;
     bool no_sandbox, no_users;
-    char program[1024], drain[16];
+    char program[1024], drain[16], rest[16];
     struct cli_places places;
     struct cli_users users;
     struct cli_child children[2];
@@ -146,7 +146,8 @@ static void plan_control(struct up *u, struct cli_child *c)
     say(&control, "--run-dir", u->places.run);
     say(&control, "--socket-fd", "3");
     say(&control, "--listen-fd", "4");
-    say(&control, "--remove-after", u->remove_after);
+    snprintf(u->rest, sizeof u->rest, "%u", u->rest_s);
+    say(&control, "--remove-after", u->rest);
     if (!u->no_sandbox)
         say(&control, NULL, "--sandbox");
     for (unsigned i = 0; i < u->files.n; i++)
@@ -329,12 +330,12 @@ int cli_up(int argc, char **argv)
                     .admin = "127.0.0.1:7071",
                     .access_log = "-",
                     .drain_s = DRAIN_S,
+                    .rest_s = CONTROL_FILES_REST_S,
                     .api_fd = -1,
                     .listen_fd = -1};
     const struct cli_option options[] = {
         {'f', "filename", CLI_TEXTS, &u.files, "FILE|DIR", "documents; watched for changes"},
-        {0, "remove-after", CLI_TEXT, &u.remove_after, "N",
-         "seconds the files rest before what is in none any more goes (10)"},
+        {0, "remove-after", CLI_COUNT, &u.rest_s, "N", "seconds till what no file names goes (10)"},
         {0, "state-dir", CLI_TEXT, &u.state_dir, "DIR",
          "state and sockets (/var/lib/watari, /run/watari)"},
         {0, "listen", CLI_TEXT, &u.listen, "ADDR:PORT", "the API (127.0.0.1:7070)"},
@@ -342,8 +343,7 @@ int cli_up(int argc, char **argv)
          "the proxy's metrics and admin (127.0.0.1:7071)"},
         {0, "workers", CLI_TEXT, &u.workers, "N",
          "threads of the proxy (default: the CPUs it may use)"},
-        {0, "access-log", CLI_TEXT, &u.access_log, "FILE",
-         "where to; - is standard output, off none"},
+        {0, "access-log", CLI_TEXT, &u.access_log, "FILE", "where to; - is stdout, off is none"},
         {0, "access-log-format", CLI_TEXT, &u.log_format, "text|json",
          "Envoy's default text, or JSON"},
         {0, "drain-seconds", CLI_COUNT, &u.drain_s, "N", "most time the proxy takes to end (30)"},

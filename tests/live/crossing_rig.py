@@ -109,14 +109,14 @@ class Side:
 class Up:
     """`watari up -f DIRECTORY/site`, its children, its API."""
 
-    def __init__(self, directory, state=None, drain_s=1):
+    def __init__(self, directory, state=None, drain_s=1, remove_after_s=1):
         self.directory = Path(directory)
         self.files = self.directory / "site"
         self.state = Path(state or self.directory / "state")
         self.files.mkdir(parents=True, exist_ok=True)
         self.port, self.api_port, self.admin_port = rig.free_port(), rig.free_port(), rig.free_port()
         self.errors_path = self.directory / "stderr"
-        self.drain_s = drain_s
+        self.drain_s, self.remove_after_s = drain_s, remove_after_s
         self.process = None
         gateway = {"apiVersion": rig.GATEWAY_API, "kind": "Gateway", "metadata": {"name": "web"},
                    "spec": {"gatewayClassName": "watari", "addresses": [{"type": "IPAddress", "value": rig.HOST}],
@@ -140,7 +140,8 @@ class Up:
         env = dict(os.environ)
         env.setdefault("ASAN_OPTIONS", "detect_leaks=0:quarantine_size_mb=4:abort_on_error=0")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
-        command = [rig.binary(), "up", "-f", str(self.files), "--remove-after", "1", "--state-dir", str(self.state), "--listen",
+        command = [rig.binary(), "up", "-f", str(self.files), "--remove-after", str(self.remove_after_s),
+                   "--state-dir", str(self.state), "--listen",
                    f"{rig.HOST}:{self.api_port}", "--admin", f"{rig.HOST}:{self.admin_port}", "--workers", "2",
                    "--access-log", str(self.directory / "access.log"), "--access-log-format", "json",
                    "--drain-seconds", str(self.drain_s)]  # fmt: skip

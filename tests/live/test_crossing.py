@@ -548,3 +548,32 @@ def alone(tmp_path_factory):
 @pytest.mark.parametrize("what", ALONE)
 def test_alone(alone, what):
     alone[what].result(60)
+
+
+def test_a_file_written_slowly_and_a_directory_replaced_lose_nothing(tmp_path):
+    with contextlib.ExitStack() as stack:
+        up = stack.enter_context(standing_alone(tmp_path / "up", remove_after_s=4))
+        s = stack.enter_context(contextlib.closing(Service(up, "slow")))
+        served = lambda: rig.ask(up.port, host="slow.test").status == 200  # noqa: E731
+        rig.wait_for(served, 10, "the service")
+
+        text = (up.files / "slow.yaml").read_text()
+        docs = text.split("\n---\n")
+        with open(up.files / "slow.yaml", "w") as f:
+            for k, doc in enumerate(docs):
+                f.write(("\n---\n" if k else "") + doc)
+                f.flush()
+                up.write("beside.yaml", backend(f"beside-{k}", s.old))  # makes control read
+                end = time.monotonic() + 2
+                while time.monotonic() < end:
+                    assert served(), k
+                    time.sleep(0.05)
+
+        away = up.files.rename(up.files.parent / "away")
+        time.sleep(0.3)  # control reads meanwhile: there is no directory
+        up.files.mkdir()
+        for file in sorted(away.iterdir()):
+            up.write(file.name, file.read_text())
+        up.write("late.yaml", route("late", "slow-old"))
+        rig.wait_for(lambda: rig.ask(up.port, host="late.test").status == 200, 3, "the new directory to be watched")
+        assert served()
