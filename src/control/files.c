@@ -517,7 +517,7 @@ int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int
     }
     if (f->removal_ms && f->removal_ms < now_ms + *out_again_ms)
         *out_again_ms = f->removal_ms > now_ms ? f->removal_ms - now_ms : 1;
-    if ((code < 0 || f->deleting) && *out_again_ms > SOON_MS)
+    if (f->deleting && *out_again_ms > SOON_MS)
         *out_again_ms = SOON_MS;
     return code;
 }
