@@ -5,10 +5,13 @@ import time
 import urllib.request
 
 import peer as peers
-from measure import BenchError
+from measure import BenchError, process_cpu_ns, process_tree
 
 CHANGE_S = 20
 STEP_S = 0.05
+REST_S = 0.5
+RESTING = 0.05  # of a core
+REST_MOST_S = 60
 
 
 class Up(peers.Watari):
@@ -56,6 +59,17 @@ def until_served(up, path):
         time.sleep(STEP_S)
 
 
+def at_rest(up):
+    """One change at a time: statuses are written and the snapshot before is on disk."""
+    pids = process_tree(up.process.pid)
+    deadline = time.monotonic() + REST_MOST_S
+    busy = 1
+    while busy > RESTING and time.monotonic() < deadline:
+        before, start = process_cpu_ns(pids), time.monotonic()
+        time.sleep(REST_S)
+        busy = (process_cpu_ns(pids) - before) / 1e9 / (time.monotonic() - start)
+
+
 def swap(bench, routes, turns):
     """The figures of `turns` changes of one route among `routes`."""
     up = Up(bench, routes)
@@ -65,6 +79,7 @@ def swap(bench, routes, turns):
         until_served(up, "/at-first")
         for turn in range(turns):
             path = f"/changed-{turn}"
+            at_rest(up)
             before_ns = time.monotonic_ns()
             up.change(path)
             until_served(up, path)
