@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-    SETTLE_MS = 50,       /* changes come in bursts */
+    SETTLE_MS = 300,      /* changes come in bursts, and proxies take theirs up first: a round over
+                             thousands of objects beside that costs them half as much again */
     ROUND_EVERY_MS = 500, /* from the end of one to the next, of a kind */
     SLICE_LOOKS = 200,
     SLICE_WRITES = 100, /* one transaction */
