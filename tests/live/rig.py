@@ -276,11 +276,13 @@ class Origin:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            with self.lock:
-                self.connections += 1
-                number = self.connections
-                wire = self.open[number] = Wire(sock, 120)
-            threading.Thread(target=self._serve, args=(wire, number), daemon=True).start()
+            threading.Thread(target=self._serve, args=self._enter(sock), daemon=True).start()
+
+    def _enter(self, sock):
+        with self.lock:
+            self.connections += 1
+            wire = self.open[self.connections] = Wire(sock, 120)
+            return wire, self.connections
 
     def _serve(self, wire, number):
         try:
@@ -339,11 +341,7 @@ class Prefork(Origin):
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            with self.lock:
-                self.connections += 1
-                number = self.connections
-                wire = self.open[number] = Wire(sock, 120)
-            self._serve(wire, number)
+            self._serve(*self._enter(sock))
 
 
 # ---- the client ----

@@ -1,7 +1,6 @@
 """What users read back: the statuses that control writes from what proxies report, by our commands and by kubectl."""
 
 import os
-import shutil
 import socket
 import subprocess
 
@@ -134,7 +133,6 @@ def test_events_count_from_one_and_keep_their_order(serve, world):
         assert all(line.endswith("   " + m) for line, m in zip(lines, told)), (told, lines)
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl here")
 def test_kubectl_reads_them(serve, world, tmp_path):
     site = rig.Site().backend("shop", world.origin("shop")).simple_route("shop", "shop", "missing")
     s = serve(site)
