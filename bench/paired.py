@@ -32,16 +32,12 @@ def sign_test(wins, rounds):
     return sum(math.comb(rounds, k) for k in range(wins, rounds + 1)) / 2 ** rounds
 
 
-def at_most(ours, rivals, factor, key):
-    """In how many rounds ours was at most `factor` times the best rival of that round. `rivals` are
-    lists of runs; a round counts when all of them have it. None when there is no such round."""
-    theirs = [by_round(runs, key) for runs in rivals]
-    wins = rounds = 0
-    for turn, value in by_round(ours, key).items():
-        if not theirs or not all(turn in other for other in theirs):
-            continue
-        best = min(other[turn] for other in theirs)
-        rounds += 1
-        # A difference of two percentiles can be negative: then the allowance is added, not taken.
-        wins += value <= best + (factor - 1) * abs(best)
-    return {"wins": wins, "rounds": rounds, "p": sign_test(wins, rounds)} if rounds else None
+def at_most(ours, theirs, factor, key):
+    """In how many rounds that both have ours was at most `factor` times theirs. None when there is
+    no such round. Who claims it of the best of several asks it of each, and believes the largest p:
+    the best one *of each round* would be the one that chance favoured there."""
+    base = by_round(theirs, key)
+    shared = [(value, base[turn]) for turn, value in by_round(ours, key).items() if turn in base]
+    # A difference of two percentiles can be negative: then the allowance is added, not taken.
+    wins = sum(value <= other + (factor - 1) * abs(other) for value, other in shared)
+    return {"wins": wins, "rounds": len(shared), "p": sign_test(wins, len(shared))} if shared else None

@@ -242,9 +242,10 @@ def latency(bench, running):
     for figures in result.values():
         figures["added"] = paired.middle([r["added_p99_us"] for r in figures["runs"]])
     if "watari" in result:
-        rivals = [result[name]["runs"] for name in RIVALS if name in result]
-        result["watari"]["beside_best"] = paired.at_most(result["watari"]["runs"], rivals, P99_FACTOR,
-                                                     "added_p99_us")
+        ours = result["watari"]["runs"]
+        result["watari"]["beside"] = {
+            name: paired.at_most(ours, result[name]["runs"], P99_FACTOR, "added_p99_us")
+            for name in RIVALS if name in result}
     return result
 
 

@@ -67,11 +67,10 @@ def latency(result):
     text = aligned(["open loop at 70 % of its own peak", "requests/s", "p50 us", "p99 us",
                     "direct p50", "direct p99", "added p50", "added p99", "its quartiles",
                     "errors"], rows)
-    pairs = result.get("watari", {}).get("beside_best")
-    if pairs:
-        text += (f"\n  watari's added p99 was at most 1.1 x that of the best HTTP peer in the same "
-                 f"round in {pairs['wins']} of {pairs['rounds']} rounds "
-                 f"(sign test: p = {pairs['p']:.4f})")
+    for name, pairs in result.get("watari", {}).get("beside", {}).items():
+        if pairs:
+            text += (f"\n  watari's added p99 was at most 1.1 x {name}'s of the same round in "
+                     f"{pairs['wins']} of {pairs['rounds']} rounds (sign test: p = {pairs['p']:.4f})")
     return text
 
 
