@@ -218,7 +218,8 @@ def test_no_way_back_to_a_dead_side(up, serve):
         assert s.status()["weight"] == 50
         s.old.open()
         rig.wait_for(lambda: {"old", "new"} == set(load.sides(time.monotonic() - 0.5).values()), 5, "its users to be back")
-        assert s.say("abort")["result"] == "Done"
+        # the proxy knows first, control after the report
+        rig.wait_for(lambda: s.say("abort")["result"] == "Done", 3, "control to have heard of it")
         s.wait(lambda st: st["phase"] == "RolledBack", 6, "the rollback")
         rig.wait_for(lambda: not load.cohort(users=40), 5, "users to be back")
     assert not load.lost()
