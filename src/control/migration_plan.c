@@ -107,6 +107,10 @@ const char *control_work_no_way_back(const struct control_work *w)
 const char *control_work_not_ready(const struct control_work *w)
 {
     const struct control_migration_seen *s = w->seen;
+    if (s->rival)
+        return "waits: another Migration moves the same users";
+    if (!s->routes_name_any)
+        return "waits: no route of routeRefs names either side";
     if (s->proxies == 0)
         return "waits for a proxy to report";
     if (s->silent > 0)
@@ -460,11 +464,36 @@ static const char *missing(const struct control_work *w)
 {
     if (!w->seen->routes_exist)
         return "a route of routeRefs does not exist";
+    if (!w->seen->routes_name_any)
+        return "no route of routeRefs names spec.from or spec.to: there is nobody to move";
     if (!w->seen->new.exists)
         return "the Backend of spec.to does not exist";
     if (!w->seen->old.exists)
         return "the Backend of spec.from does not exist";
     return NULL;
+}
+
+static bool blocked(struct control_work *w)
+{
+    const struct control_migration_seen *s = w->seen;
+    char message[CONTROL_MESSAGE_MAX];
+    const char *why_not = missing(w);
+    /* After retirement the old Backend may well be gone. */
+    if (w->next->retired && s->routes_exist && s->new.exists)
+        why_not = NULL;
+    if (s->rival) {
+        snprintf(message, sizeof(message),
+                 "Migration %s moves users of the same routes and goes first: finish or delete it",
+                 s->rival);
+        why_not = message;
+        requeue(w, REQUEUE_SOON_MS);
+    }
+    if (!why_not)
+        return false;
+    if (w->next->phase != MODEL_PHASE_BLOCKED)
+        control_work_event(w, true, "Blocked", "%s", why_not);
+    control_work_say(w, MODEL_PHASE_BLOCKED, "%s", why_not);
+    return true;
 }
 
 static void go_on(struct control_work *w)
@@ -476,14 +505,8 @@ static void go_on(struct control_work *w)
     }
     if (n->phase == MODEL_PHASE_COMPLETED)
         return;
-    const char *why_not = missing(w);
-    /* After retirement the old Backend may well be gone. */
-    if (why_not && !(n->retired && w->seen->routes_exist && w->seen->new.exists)) {
-        if (n->phase != MODEL_PHASE_BLOCKED)
-            control_work_event(w, true, "Blocked", "%s", why_not);
-        control_work_say(w, MODEL_PHASE_BLOCKED, "%s", why_not);
+    if (blocked(w))
         return;
-    }
     if (n->held) {
         if (taken_back(n))
             control_work_say(w, MODEL_PHASE_PAUSED, "step taken back to %.15g %%: %s", n->weight,

@@ -45,9 +45,11 @@ struct control_migration_seen {
     int64_t wanting;                /* requests on the new side until passed, about */
     struct control_side_seen old, new;
     bool routes_exist;                     /* all of them */
+    bool routes_name_any;                  /* either side, in any rule, whatever its weight */
     bool routes_name_from, routes_name_to; /* any of their own backendRefs */
     double routes_share; /* percent of `to` in their own backendRefs; -1: they differ or name other
                             backends */
+    const char *rival; /* the Migration that moves the same users and goes first; NULL: none */
     struct control_counts requests;
 };
 

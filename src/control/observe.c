@@ -42,6 +42,7 @@ static void see_rule(const json_t *rule, const char *namespace,
         seen->routes_name_from |= is_from;
         seen->routes_name_to |= is_to;
     }
+    seen->routes_name_any |= any;
     if (!any || from + to <= 0)
         return;
     double percent = 100 * to / (from + to);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "control/event.h"
 #include "control/migration_plan.h"
+#include "control/rival.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,6 +205,16 @@ static int apply(struct job *j, struct wt_err *err)
     return 0;
 }
 
+static const char *rival(const struct job *j)
+{
+    for (struct wt_map_entry *e = wt_map_first(&j->r->queue); e; e = wt_map_next(&j->r->queue, e)) {
+        const json_t *other = control_store_get_key(j->r->store, e->key.ptr);
+        if (other && control_rival_before(j->doc, other))
+            return model_name(other);
+    }
+    return NULL;
+}
+
 static int reconcile(struct job *j, bool pending, struct wt_err *err)
 {
     const char *uid =
@@ -215,6 +226,7 @@ static int reconcile(struct job *j, bool pending, struct wt_err *err)
     if (r < 0)
         return r;
     j->seen.pending = pending;
+    j->seen.rival = rival(j);
     load_base(j->r, j->doc, j->due);
     j->base = control_reports_count(j->r->reports, uid ? uid : "", j->due->base, &j->seen.requests);
     control_migration_plan(&j->want, &j->state, &j->seen, j->wall_ms, &j->plan);

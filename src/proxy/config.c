@@ -293,6 +293,8 @@ static int add_migrations(struct builder *b, struct wt_err *err)
             return wt_wrap(err, r, "%s", i->key.ptr);
         c->n_migrations++;
     }
+    qsort(c->migrations, c->n_migrations, sizeof(struct proxy_migration *),
+          proxy_migration_compare);
     return 0;
 }
 

@@ -144,6 +144,8 @@ static int set_status(struct proxy_migration *m, const struct model_migration_st
     /* A completed one goes on for a route that still names the old side: its users have moved. */
     m->engaged =
         s->phase != MODEL_PHASE_UNSET && (s->phase != MODEL_PHASE_COMPLETED || s->weight > 0);
+    m->completed = s->phase == MODEL_PHASE_COMPLETED;
+    m->started_ms = s->started_at_ms;
     m->old_retired = is_retired(s);
     if (s->table && s->table->bits.len)
         return model_slots_decode(m->slots, s->table->bits, &n, err);
@@ -211,6 +213,22 @@ void proxy_migration_unref(struct proxy_migration *m)
     wt_free(atomic_load(&m->slots_before));
     wt_arena_done(&m->arena);
     wt_free(m);
+}
+
+static int rank(const struct proxy_migration *m)
+{
+    return m->completed ? 2 : m->weight > 0 ? 0 : 1;
+}
+
+int proxy_migration_compare(const void *a, const void *b)
+{
+    const struct proxy_migration *x = *(struct proxy_migration *const *)a,
+                                 *y = *(struct proxy_migration *const *)b;
+    if (rank(x) != rank(y))
+        return rank(x) - rank(y);
+    if (x->completed && x->started_ms != y->started_ms)
+        return x->started_ms > y->started_ms ? -1 : 1;
+    return wt_str_cmp(x->id, y->id);
 }
 
 bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route,

@@ -61,7 +61,9 @@ struct proxy_migration {
         int64_t epoch, step, at_ms;
         struct wt_str cause, message;
     } absorbed;
-    bool engaged; /* a migration that has not begun, or is over, leaves requests alone */
+    bool engaged;   /* a migration that has not begun, or is over, leaves requests alone */
+    bool completed; /* still engaged for a route that was not told */
+    int64_t started_ms;
     enum proxy_key key;
     struct wt_str key_name;
     bool stable;
@@ -85,6 +87,11 @@ int proxy_migration_new(const struct model_migration *view, uint64_t version,
                         struct proxy_migration **out, struct wt_err *err) WT_NODISCARD;
 struct proxy_migration *proxy_migration_ref(struct proxy_migration *m);
 void proxy_migration_unref(struct proxy_migration *m);
+
+/* The order in which migrations are asked whether they cover a request, for qsort(3) over pointers.
+ * One that is over gives way: its new side may be another's old side. Of those that are over the
+ * last has the say. */
+int proxy_migration_compare(const void *a, const void *b);
 
 /* Whether requests of this route to this backend are shared by it. */
 bool proxy_migration_covers(const struct proxy_migration *m, struct wt_str route,

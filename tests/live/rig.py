@@ -473,7 +473,7 @@ class Site:
         """All of NAME.test to these backends."""
         return self.route(name, [{"backendRefs": [ref(b) for b in backends or [name]], **rule}], [f"{name}.test"])
 
-    def migration(self, name, weight, route=None, from_="old", to="new", epoch=1, phase="Progressing", uid=None, **spec):
+    def migration(self, name, weight, route=None, from_="old", to="new", epoch=1, phase="Progressing", uid=None, started=None, **spec):
         """With the status that a proxy without control goes by."""
         spec = {
             "routeRefs": [{"kind": "HTTPRoute", "name": route or name}],
@@ -484,6 +484,8 @@ class Site:
             **spec,
         }
         status = {"phase": phase, "epoch": epoch, "step": 0, "weight": weight, "tableVersion": 1}
+        if started:
+            status["startedAt"] = started
         more = {"uid": uid} if uid else {}
         return self.add(WATARI_API, "Migration", name, spec, status, **more)
 

@@ -440,6 +440,25 @@ def test_the_ends_of_a_migration(world, state, phase, weight, side):
     assert {client.ask("/", HOST).json["origin"] for _ in range(30)} == {side}
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize("phase,route,to,side", [
+    ("Progressing", "new", "third", "third"),  # the next crossing begins where the last one ended
+    ("Completed", "old", "old", "old"),  # ... or goes back, and is over too
+])
+def test_a_migration_that_is_over_gives_way_to_a_later_one(world, state, names, phase, route, to, side):
+    site = Site()
+    for origin in ("old", "new", "third"):
+        site.backend(origin, world.origin(origin))
+    site.simple_route("shop", route)
+    for name, more in zip(names, [
+        {"from_": "old", "to": "new", "phase": "Completed", "started": "2026-01-01T00:00:00Z"},
+        {"from_": "new", "to": to, "phase": phase, "started": "2026-01-02T00:00:00Z"},
+    ]):
+        site.migration(name, 100, route="shop", **more)
+    client = world.client(world.proxy(site, state=state))
+    assert {client.ask("/", HOST).json["origin"] for _ in range(30)} == {side}
+
+
 def test_two_migrations_without_a_store_share_no_guard(world, state):
     """Files give no uid: one verdict must not fall on both."""
     bad = world.origin("new", failing())

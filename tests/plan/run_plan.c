@@ -15,7 +15,8 @@ static const char defaults[] =
     "{\"pending\": false, \"proxies\": 1, \"silent\": 0, \"passed\": false, \"wanting\": 0,"
     " \"old\": {\"exists\": true, \"known\": true, \"healthy\": 1, \"total\": 1},"
     " \"new\": {\"exists\": true, \"known\": true, \"healthy\": 1, \"total\": 1},"
-    " \"routes\": {\"exist\": true, \"nameFrom\": true, \"nameTo\": false, \"share\": 0}}";
+    " \"routes\": {\"exist\": true, \"nameAny\": true, \"nameFrom\": true, \"nameTo\": false, "
+    "\"share\": 0}}";
 
 static int64_t integer(const json_t *o, const char *name)
 {
@@ -54,6 +55,7 @@ static void read_seen(json_t *given, struct control_migration_seen *seen)
     seen->new = side(json_object_get(o, "new"));
     const json_t *routes = json_object_get(o, "routes"), *r = json_object_get(o, "running");
     seen->routes_exist = truth(routes, "exist");
+    seen->routes_name_any = truth(routes, "nameAny");
     seen->routes_name_from = truth(routes, "nameFrom");
     seen->routes_name_to = truth(routes, "nameTo");
     seen->routes_share = json_number_value(json_object_get(routes, "share"));
@@ -163,6 +165,8 @@ static bool run_case(const struct model_doc *c)
     control_migration_state_read(m->status, &state);
     read_seen(json_object_get(c->json, "seen"), &seen);
     seen.requests = state.requests;
+    const char *rival = text(json_object_get(c->json, "seen"), "rival");
+    seen.rival = *rival ? rival : NULL;
     control_migration_plan(&want, &state, &seen, now_ms, &plan);
     control_migration_plan(&want, &state, &seen, now_ms, &again);
     json_t *got = control_migration_plan_json(&plan, now_ms);

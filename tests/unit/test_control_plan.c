@@ -1,6 +1,7 @@
 /* Laws of the migration plan over random worlds. The state goes through its document between plans,
  * as in the store. */
 #include "control/migration_plan.h"
+#include "control/rival.h"
 
 #include "base/arena.h"
 #include "base/hash.h"
@@ -60,6 +61,8 @@ static struct control_migration_seen random_seen(struct wt_rng *rng,
     s.old = (struct control_side_seen){true, wt_rng_below(rng, 8) != 0, wt_rng_below(rng, 3), 2};
     s.new = (struct control_side_seen){true, wt_rng_below(rng, 8) != 0, wt_rng_below(rng, 3), 2};
     s.routes_exist = wt_rng_below(rng, 20) != 0;
+    s.routes_name_any = wt_rng_below(rng, 20) != 0;
+    s.rival = wt_rng_below(rng, 20) == 0 ? "other" : NULL;
     s.routes_name_to = wt_rng_below(rng, 4) == 0;
     s.routes_name_from = !s.routes_name_to;
     s.routes_share = s.routes_name_to ? 100 : 0;
@@ -223,7 +226,7 @@ static void converges(void **unused)
             struct control_migration_seen seen;
             memset(&seen, 0, sizeof(seen));
             seen.proxies = 1;
-            seen.passed = seen.routes_exist = seen.routes_name_to = true;
+            seen.passed = seen.routes_exist = seen.routes_name_any = seen.routes_name_to = true;
             seen.routes_share = 100;
             seen.old = seen.new = (struct control_side_seen){true, true, 1, 1};
             if (state.phase == MODEL_PHASE_PAUSED && !state.paused_until_ms) {
@@ -244,9 +247,49 @@ static void converges(void **unused)
     }
 }
 
+static json_t *moving(const char *name, const char *from, const char *to, const char *route,
+                      const char *created, const char *phase, double weight)
+{
+    return json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:s}, s:{s:s}, s:[{s:s}]}, s:{s:s, s:f}}",
+                     "metadata", "namespace", "default", "name", name, "creationTimestamp", created,
+                     "spec", "from", "name", from, "to", "name", to, "routeRefs", "name", route,
+                     "status", "phase", phase, "weight", weight);
+}
+
+/* Who waits for whom; of two at most one does. */
+static void of_two_that_move_the_same_users_one_waits(void **unused)
+{
+    static const char early[] = "2026-01-01T00:00:00Z", late[] = "2026-01-01T00:00:01Z";
+    const struct {
+        const char *from, *to, *route, *created, *phase;
+        double weight;
+        bool waits, goes_first; /* beside v1 -> v2 of shop, created early, nobody moved yet */
+    } rows[] = {
+        {"v1", "v2", "shop", late, "Pending", 0, true, false},
+        {"v1", "v3", "shop", late, "Pending", 0, true, false},
+        {"v2", "v3", "shop", late, "Pending", 0, true, false},
+        {"v1", "v2", "shop", early, "Pending", 0, true, false}, /* by name */
+        {"v1", "v2", "shop", late, "Paused", 1, false, true},
+        {"v1", "v2", "shop", late, "Completed", 100, false, false},
+        {"v3", "v4", "shop", late, "Pending", 0, false, false},
+        {"v1", "v2", "cart", late, "Pending", 0, false, false},
+    };
+    json_t *first = moving("a", "v1", "v2", "shop", early, "Pending", 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_t *doc = moving("b", rows[i].from, rows[i].to, rows[i].route, rows[i].created,
+                             rows[i].phase, rows[i].weight);
+        assert_int_equal(control_rival_before(doc, first), rows[i].waits);
+        assert_int_equal(control_rival_before(first, doc), rows[i].goes_first);
+        assert_false(control_rival_before(doc, doc));
+        json_decref(doc);
+    }
+    json_decref(first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_two_that_move_the_same_users_one_waits),
         cmocka_unit_test(laws_hold_in_random_worlds),
         cmocka_unit_test(converges),
     };
