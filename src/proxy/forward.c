@@ -118,6 +118,7 @@ static void drop(struct proxy_try *try)
 static int open_host(struct proxy_trip *t, struct proxy_try *try, struct proxy_tried *tried,
                      bool fresh)
 {
+    struct wt_str ignored;
     struct proxy_host *host =
         proxy_backend_pick(try->backend, t->worker->id, tried, &t->worker->rng);
     if (!host) {
@@ -127,12 +128,14 @@ static int open_host(struct proxy_trip *t, struct proxy_try *try, struct proxy_t
     if (tried->n < PROXY_TRIED_MAX)
         tried->hosts[tried->n++] = host;
     set_host(t, host);
+    /* A body that goes by is not kept: what its connection does to it cannot be made good. */
+    bool streams = t->in->body_expected && !t->in->ops->whole_body(t->in, &ignored);
     struct proxy_out_wish wish = {
         .worker = t->worker,
         .backend = try->backend,
         .host = host,
-        .once = !http_method_idempotent(t->in->request->method) &&
-                !try->backend->policy.retry_non_idempotent,
+        .once = streams || (!http_method_idempotent(t->in->request->method) &&
+                            !try->backend->policy.retry_non_idempotent),
         .fresh = fresh,
         .deadline_ms = t->deadline_ms,
     };

@@ -203,6 +203,27 @@ def test_posts_never_go_out_twice_under_random_resets(world):
     assert unlucky <= proxy.metric("envoy_cluster_upstream_cx_reused_stale")
 
 
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_body_that_goes_by_gets_no_connection_near_its_end(world, method):
+    """It is not kept, so that even an idempotent request can not be sent again when its connection dies."""
+
+    def behave(wire, request):
+        echo(wire, request)
+        wire.sock.settimeout(1.0)
+        return True
+
+    proxy = world.proxy(Site().backend("one", world.origin("one", behave)).simple_route("one"))
+    client = world.client(proxy)
+    client.ask("/learn")
+    wait_for(lambda: proxy.metric("envoy_cluster_upstream_cx_active") == 0, 5, "the host's patience to end")
+    first = client.ask("/first").json["connection"]
+    time.sleep(0.95)  # the point: just below the patience that was seen
+    client.send(f"{method} /streamed HTTP/1.1\r\nHost: one.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".encode())
+    client.send(b"0\r\n\r\n")
+    seen = client.response().json
+    assert (seen["body"], seen["connection"]) == ("hello", first + 1)
+
+
 # ---- many bytes ----
 
 
