@@ -61,7 +61,7 @@ static int hash_docs(const struct model_docs *docs, uint64_t *out)
 {
     uint64_t hash = 0;
     for (size_t i = 0; i < docs->n; i++) {
-        char *text = json_dumps(docs->items[i].json, JSON_COMPACT);
+        char *text = json_dumps(docs->items[i].json, JSON_COMPACT | JSON_ENCODE_ANY);
         if (!text)
             return WT_ENOMEM;
         hash = wt_mix64(hash ^ wt_siphash(hash_key, text, strlen(text)));

@@ -359,6 +359,22 @@ static void each_call_fails_once(void **unused)
     assert_true(n_failed > 20);
 }
 
+/* A document of YAML may be any value: that it is no object is for its check to say. */
+static void text_that_is_no_object_is_refused(void **unused)
+{
+    static const char *const rows[] = {"hello world\n", "7\n", "true\n", "- a\n"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct site s;
+        struct wt_err err;
+        setup(&s, dir, 1);
+        write_file(&s, "/site/site.yaml", rows[i]);
+        assert_int_equal(apply(&s, &err), WT_EINVAL);
+        assert_string_equal(err.msg, "/site/site.yaml: line 1: expected an object with apiVersion, "
+                                     "kind and metadata");
+        teardown(&s);
+    }
+}
+
 static void a_path_that_is_no_file_is_refused(void **unused)
 {
     static const char *const paths[] = {"/dev/null"};
@@ -382,6 +398,7 @@ int main(void)
         cmocka_unit_test(parts_of_a_running_migration_are_kept),
         cmocka_unit_test(what_was_deleted_is_made_anew),
         cmocka_unit_test(each_call_fails_once),
+        cmocka_unit_test(text_that_is_no_object_is_refused),
         cmocka_unit_test(a_path_that_is_no_file_is_refused),
     };
     wt_log_set_level(WT_LOG_ERROR);
