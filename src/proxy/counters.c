@@ -57,6 +57,8 @@ const struct proxy_counter proxy_counters[] = {
     B(COUNTER, cx_overflow, "upstream_cx_overflow", "Times the limit of connections was reached."),
     B(COUNTER, cx_reused_stale, "upstream_cx_reused_stale",
       "Pooled connections found closed by the peer when they were to be used."),
+    B(COUNTER, cx_surplus, "upstream_cx_surplus",
+      "Connections given up because the backend sent more than its answer."),
     B(COUNTER, cx_rx_bytes, "upstream_cx_rx_bytes_total", "Bytes received from the backend."),
     B(COUNTER, cx_tx_bytes, "upstream_cx_tx_bytes_total", "Bytes sent to the backend."),
     BH(attempt, "Probes sent."),

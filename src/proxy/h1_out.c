@@ -4,6 +4,7 @@
 #include "proxy/body.h"
 #include "proxy/outbound.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 enum {
@@ -11,6 +12,7 @@ enum {
     IDLE_MS = 60 * 1000,  /* then we close them */
     INTERIM_MAX = 8,      /* 1xx answers before the final one */
     PEEK_MARGIN_MS = 200, /* a kept connection this near to the host's own limit is not trusted */
+    SURPLUS_MS = 1000,    /* what comes later on an idle connection is a host's last word (408) */
     QUEUED_MS = 500,  /* a new connection is thought to wait in the host's queue when it has no */
     QUEUED_TIMES = 4, /* answer after this time, and this many times the usual one */
     OWED_MAX = 64,    /* a host that hung is not to lose all it keeps when it is back */
@@ -27,6 +29,7 @@ struct active {
     bool chunked_out;  /* the request body goes out chunked */
     bool request_done; /* all of it is sent */
     bool head_done;    /* the final head is here */
+    bool kept_alive;   /* the host was asked to keep the connection */
     unsigned asked;    /* how often room was made for it, since it had no answer */
     int64_t began_ms;  /* when the request was whole */
     char arena_bytes[1024];
@@ -61,6 +64,11 @@ static struct proxy_backend_stats *stats_of(struct proxy_h1_out *c)
 
 /* ---- the pool ---- */
 
+static bool has_news(const struct proxy_h1_out *c)
+{
+    return c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP);
+}
+
 static void destroy(struct proxy_h1_out *c)
 {
     io_timer_cancel(&c->timer);
@@ -80,6 +88,26 @@ static void idle_timeout(struct io_timer *t)
     destroy(WT_CONTAINER(t, struct proxy_h1_out, timer));
 }
 
+static void note_surplus(struct proxy_h1_out *c)
+{
+    int64_t now_ms = io_now_ms();
+    bool known = proxy_host_has_surplus(c->host, now_ms);
+    proxy_count(&stats_of(c)->cx_surplus);
+    atomic_store_explicit(&c->host->surplus_ms, now_ms, memory_order_relaxed);
+    if (!known)
+        wt_log(WT_LOG_WARN,
+               "host %.*s sends more than its answers (a body after HEAD or 204, or beyond its "
+               "Content-Length): each request gets a connection of its own for %d min",
+               WT_ARG(c->host->text), PROXY_SURPLUS_FOR_MS / 60000);
+}
+
+/* A kept connection is given up: because of bytes? */
+static void look_for_surplus(struct proxy_h1_out *c)
+{
+    if (io_now_ms() - c->idle_since_ms < SURPLUS_MS && io_peek_quiet(&c->stream) == WT_EPROTO)
+        note_surplus(c);
+}
+
 /* An idle connection has news: its end, or bytes nobody asked for. Both finish it; an end teaches
  * how long this host keeps connections. */
 static void idle_event(struct io_stream *s)
@@ -89,6 +117,7 @@ static void idle_event(struct io_stream *s)
     int64_t age = io_now_ms() - c->idle_since_ms;
     if (s->ready & (IO_RDHUP | IO_HUP) && age > PEEK_MARGIN_MS && age < lane->idle_limit_ms)
         lane->idle_limit_ms = age;
+    look_for_surplus(c);
     destroy(c);
 }
 
@@ -129,10 +158,12 @@ static bool trusted(struct proxy_h1_out *c)
 static struct proxy_h1_out *take_kept(const struct proxy_out_wish *wish)
 {
     struct proxy_host_lane *lane = &wish->host->lanes[wish->worker->id];
+    if (proxy_host_has_surplus(wish->host, io_now_ms()))
+        proxy_h1_out_sweep(wish->worker, wish->host);
     while (!wt_list_empty(&lane->idle)) {
         struct proxy_h1_out *c = WT_CONTAINER(lane->idle.next, struct proxy_h1_out, node);
-        bool broken = c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP);
-        if (broken || (wish->once && !trusted(c))) {
+        if (has_news(c) || (wish->once && !trusted(c))) {
+            look_for_surplus(c);
             destroy(c);
             continue;
         }
@@ -271,6 +302,13 @@ static void note_answer(struct proxy_h1_out *c)
 
 /* ---- the end of an exchange ---- */
 
+/* Bytes behind the answer mean that the two ends disagree about where it ended (RFC 9112 §9.2). */
+static bool is_surplus(struct proxy_h1_out *c)
+{
+    const struct proxy_window *w = &c->active->window;
+    return w->start != w->end || io_peek_quiet(&c->stream) == WT_EPROTO;
+}
+
 static void finish(struct proxy_outbound *out, bool clean)
 {
     struct proxy_h1_out *c = self(out);
@@ -279,11 +317,12 @@ static void finish(struct proxy_outbound *out, bool clean)
     proxy_count_add(&stats->cx_tx_bytes, out->sent);
     proxy_count_add(&stats->cx_rx_bytes, out->received);
     lane_of(c)->active--;
-    /* Bytes behind the answer mean that the two ends disagree about where it ended (RFC 9112 §9.2).
-     */
-    bool reusable = clean && a->request_done && a->head_done && a->response.keep_alive &&
-                    http_h1_body_done(&a->body) && a->window.start == a->window.end &&
-                    c->stream.fd >= 0 && !(c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP)) &&
+    bool whole = clean && a->request_done && a->head_done && http_h1_body_done(&a->body);
+    bool quiet = a->window.start == a->window.end && !has_news(c);
+    if (whole && !quiet && is_surplus(c))
+        note_surplus(c);
+    bool reusable = whole && quiet && a->response.keep_alive && a->kept_alive &&
+                    c->stream.fd >= 0 &&
                     !atomic_load_explicit(&c->host->retired, memory_order_relaxed) &&
                     lane_of(c)->n_idle < IDLE_MAX && !c->worker->draining;
     wt_arena_done(&a->arena);
@@ -312,6 +351,8 @@ static int send_head(struct proxy_outbound *out, struct http_head *request, stru
     struct active *a = c->active;
     a->method = request->method;
     a->chunked_out = request->framing == HTTP_FRAMING_CHUNKED;
+    /* Said, so that the host closes first: what is left in TIME_WAIT is its port then, not ours. */
+    a->kept_alive = request->keep_alive = !proxy_host_has_surplus(c->host, io_now_ms());
     /* The window is empty until the answer comes: the head is written there, and on the heap if it
      * is larger. */
     struct wt_buf head = {.ptr = a->window.ptr, .cap = a->window.cap, .max = a->window.cap};

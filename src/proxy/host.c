@@ -14,6 +14,7 @@ struct proxy_host *proxy_host_new(const union io_addr *addr, uint32_t weight, un
     atomic_init(&h->refs, 1);
     atomic_init(&h->healthy, true);
     atomic_init(&h->answered_ms, INT64_MIN / 2);
+    atomic_init(&h->surplus_ms, INT64_MIN / 2);
     h->addr = *addr;
     h->weight = weight;
     h->text = wt_str_z(io_addr_format(addr, h->text_bytes));

@@ -32,7 +32,8 @@ struct proxy_host {
      * process (Apache's prefork) or has few threads leaves new ones in its queue for as long as the
      * kept ones are busy; for each that waits there, one that it serves makes room. */
     atomic_uint owed;
-    atomic_bool retired; /* no longer in the newest snapshot: keep no connection to it */
+    atomic_bool retired;        /* no longer in the newest snapshot: keep no connection to it */
+    _Atomic int64_t surplus_ms; /* when it last sent bytes that answer no request */
     union io_addr addr;
     uint32_t weight;
     struct wt_str text; /* "10.0.0.11:80" */
@@ -41,7 +42,11 @@ struct proxy_host {
     struct proxy_host_lane lanes[];
 };
 
-enum { PROXY_ANSWERED_STEP_MS = 250, PROXY_ANSWERED_FRESH_MS = 3000 };
+enum {
+    PROXY_ANSWERED_STEP_MS = 250,
+    PROXY_ANSWERED_FRESH_MS = 3000,
+    PROXY_SURPLUS_FOR_MS = 10 * 60 * 1000,
+};
 
 /* It has answered a request just now. */
 static inline void proxy_host_answered(struct proxy_host *h, int64_t now_ms)
@@ -56,6 +61,16 @@ static inline void proxy_host_answered(struct proxy_host *h, int64_t now_ms)
 static inline void proxy_host_silent(struct proxy_host *h)
 {
     atomic_store_explicit(&h->answered_ms, INT64_MIN / 2, memory_order_relaxed);
+}
+
+/* Whether it was seen to send more than its answers (the body of a HEAD or a 204, more than its
+ * Content-Length). On a kept connection such bytes are taken for the answer to whoever comes next
+ * whenever they arrive a moment later than that request, and nothing tells them apart: each request
+ * gets a connection of its own. */
+static inline bool proxy_host_has_surplus(const struct proxy_host *h, int64_t now_ms)
+{
+    return now_ms - atomic_load_explicit(&h->surplus_ms, memory_order_relaxed) <
+           PROXY_SURPLUS_FOR_MS;
 }
 
 /* Takes one of `owed`, if there is any: the caller's connection is not to be kept. */

@@ -34,6 +34,7 @@ struct proxy_backend_stats {
     uint64_t rq_pending_overflow;
     uint64_t cx_total, cx_active, cx_connect_fail, cx_connect_timeout, cx_overflow;
     uint64_t cx_reused_stale; /* a pooled connection turned out to be closed by the peer */
+    uint64_t cx_surplus;      /* bytes came that answer no request */
     uint64_t cx_rx_bytes, cx_tx_bytes;
     uint64_t health_check_attempt, health_check_success, health_check_failure;
     struct proxy_histogram rq_time;

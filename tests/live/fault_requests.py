@@ -56,9 +56,9 @@ def early(wire, request):
     return True
 
 
-def next_host_connection_is_new(scene):
+def next_host_connection_is_new(scene, number=2):
     """After the row's request, the connection to the host is not used again."""
-    assert scene.proxy.ask("/next").json["connection"] == 2
+    assert scene.proxy.ask("/next").json["connection"] == number
 
 
 def final_instead_of_100(scene):

@@ -37,6 +37,62 @@ def test_connect_makes_no_tunnel_of_a_kept_connection(world):
     alive(proxy)
 
 
+# (name, method of the request, what the host sends, what it sends later)
+SURPLUS = [
+    ("a body after HEAD", "HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"evil"),
+    ("a body after 204", "GET", b"HTTP/1.1 204 No Content\r\n\r\n", b"evil"),
+    ("a body after 304", "GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n", b"evil"),
+    ("more than its length", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"evil"),
+    ("more at once", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokevil", b""),
+]
+
+
+@pytest.mark.parametrize("method,first,later", [row[1:] for row in SURPLUS], ids=[row[0] for row in SURPLUS])
+def test_a_host_that_sends_too_much_gets_no_two_requests_on_a_connection(world, method, first, later):
+    """What comes after an answer is met by whoever uses the connection next, if it comes a moment later than that request."""
+    told = threading.Event()
+
+    def behave(wire, request):
+        if "/much" not in request.target:
+            return echo(wire, request)
+        wire.send(first)
+        if later:
+            assert told.wait(5)
+            wire.send(later)
+        return True
+
+    proxy, origin = one_origin(world, behave)
+    client = world.client(proxy)
+    before = client.ask("/before").json["connection"]
+    client.ask("/much", method=method)
+    assert origin.seen("/much")[0].connection == before
+    told.set()
+    wait_for(lambda: proxy.metric("envoy_cluster_upstream_cx_surplus") == 1, 5, "it to be noticed")
+    after = [client.ask(f"/after{i}").json for i in range(4)]
+    assert len({a["connection"] for a in after}) == 4, after
+    assert all(["connection", "close"] in a["fields"] for a in after), after
+    assert proxy.errors().count("sends more than its answers") == 1
+
+
+def test_a_last_word_on_an_idle_connection_is_no_surplus(world):
+    """Some servers send 408 before they close a connection that was idle: that is no reason to distrust them."""
+
+    def behave(wire, request):
+        echo(wire, request)
+        if request.target == "/last":
+            time.sleep(1.3)  # the point: longer than answers are late
+            wire.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return False
+        return True
+
+    proxy, _ = one_origin(world, behave)
+    client = world.client(proxy)
+    client.ask("/last")
+    wait_for(lambda: proxy.metric("envoy_cluster_upstream_cx_active") == 0, 5, "the connection to be given up")
+    assert client.ask("/one").json["connection"] == client.ask("/two").json["connection"] == 2
+    assert proxy.metric("envoy_cluster_upstream_cx_surplus") == 0
+
+
 def worst_of(proxy, n=15):
     client = Client(proxy.port)
     times = []
