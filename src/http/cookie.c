@@ -15,16 +15,22 @@ static inline bool is_cookie(struct wt_str one, struct wt_str name, struct wt_st
     return true;
 }
 
-bool http_cookie_get(const struct http_head *h, struct wt_str name, struct wt_str *out)
+bool http_cookie_nth(const struct http_head *h, struct wt_str name, unsigned nth,
+                     struct wt_str *out)
 {
     const struct http_field *f = NULL;
     while ((f = http_head_next(h, HTTP_FIELD_COOKIE, f))) {
         struct wt_str list = f->value;
         while (list.ptr) {
             struct wt_str one = wt_str_trim(wt_str_next(&list, ';'));
-            if (one.len && is_cookie(one, name, out))
+            if (one.len && is_cookie(one, name, out) && nth-- == 0)
                 return true;
         }
     }
     return false;
+}
+
+bool http_cookie_get(const struct http_head *h, struct wt_str name, struct wt_str *out)
+{
+    return http_cookie_nth(h, name, 0, out);
 }

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+enum { COOKIES_MAX = 8 }; /* of ours by name, looked at in one request */
+
 /* ---- what runs ---- */
 
 struct proxy_live *proxy_live_new(struct wt_str uid, const struct health_params *params,
@@ -368,11 +370,19 @@ void proxy_share_decide(struct proxy_migration *m, const struct model_identity_k
                         const uint8_t random[MODEL_IDENTITY_BYTES], const bool alive[PROXY_SIDES],
                         struct proxy_share *out)
 {
+    static const struct wt_str name = WT_STR_INIT(MODEL_IDENTITY_COOKIE);
     struct wt_str cookie = {NULL, 0};
-    http_cookie_get(request, WT_STR(MODEL_IDENTITY_COOKIE), &cookie);
+    http_cookie_get(request, name, &cookie);
     struct wt_str key = user_key(m, request, client_address);
     out->identity = model_identity_choose(keys, cookie, key, m->stable, random, &out->mint);
     out->anonymous = cookie.len == 0 && key.len == 0;
+    /* A host of the same domain can put a cookie of that name before ours, which ours cannot
+     * replace (RFC 6265 §8.6): such users would be dealt anew at each request. */
+    for (unsigned i = 1; out->mint && i < COOKIES_MAX; i++) {
+        if (!http_cookie_nth(request, name, i, &cookie))
+            break;
+        out->identity = model_identity_choose(keys, cookie, key, m->stable, random, &out->mint);
+    }
     out->slot = model_slot_of(m->slot_key, model_identity_str(&out->identity));
     out->side = side_of(m, out->slot, alive);
 }

@@ -94,6 +94,20 @@ def test_a_user_stays_where_it_is(world, state):
     assert 8 < sides.count("new") < 32
 
 
+@pytest.mark.parametrize("n, kept", [(1, True), (7, True), (8, False)])
+def test_a_strange_cookie_in_front_moves_nobody(world, state, n, kept):
+    """A host of the same domain can set one of our name that ours never replaces; how many of them are looked over is bounded."""
+    proxy = world.proxy(site_of(world, 50), state=state)
+    for _ in range(10):
+        user = User(proxy)
+        side = user.side()
+        fields = ["Cookie: " + f"{COOKIE}=strange; " * n + f"{COOKIE}={user.cookies[COOKIE]}"]
+        again = [user.client.ask("/", HOST, fields=fields) for _ in range(4)]
+        assert all((a.all("set-cookie") == []) == kept for a in again)
+        assert not kept or {a.json["origin"] for a in again} == {side}
+        user.leave()
+
+
 def test_weights_nest_and_nobody_moves_back(world, state):
     old, new = world.origin("old"), world.origin("new")
     sides, ids = {}, {}

@@ -42,8 +42,24 @@ static void get(void **state)
     }
 }
 
+static void each_of_a_name(void **state)
+{
+    static const char *const values[] = {"1", "3", "", "4"};
+    wt_autoarena struct wt_arena arena = wt_arena_make(4096);
+    struct http_head h;
+    struct wt_str v;
+    http_head_init(&h, &arena);
+    http_head_add_id(&h, HTTP_FIELD_COOKIE, WT_STR("sid=1; a=2; sid=3; sid; sidx=5"));
+    http_head_add_id(&h, HTTP_FIELD_COOKIE, WT_STR("b=sid; sid=4"));
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(http_cookie_nth(&h, WT_STR("sid"), i, &v));
+        assert_true(wt_str_eq(v, wt_str_z(values[i])));
+    }
+    assert_false(http_cookie_nth(&h, WT_STR("sid"), 4, &v));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(get)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(get), cmocka_unit_test(each_of_a_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
