@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/event.h"
+#include "control/internal.h"
 #include "control/publish.h"
 #include "control/report.h"
 #include "model/slots.h"
@@ -258,6 +259,52 @@ static void statuses_in_one_write(void **unused)
     rmdir(dir);
 }
 
+#define HEAD(kind) "{\"apiVersion\":\"watari.dev/v1alpha1\",\"kind\":\"" kind "\","
+#define SPEC ",\"spec\":{\"endpoints\":[{\"address\":\"10.0.0.1\",\"port\":80}]}"
+#define NAMED(name) "\"metadata\":{\"name\":\"" name "\",\"namespace\":\"default\"}"
+
+/* SQLite keeps no checksums: what a flipped bit leaves is still a row. */
+static void what_is_damaged_is_not_taken_up(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *doc, *why; /* NULL: nothing is wrong */
+    } rows[] = {
+        {HEAD("Backend") NAMED("a") SPEC ",\"status\":{\"spfc\":1}}", NULL},
+        {"{\"a\":", "unexpected token"},
+        {"{}", "it holds another object"},
+        {"[]", "it holds another object"},
+        {HEAD("Backend") "\"metadata\":\"a\"}", "it holds another object"},
+        {HEAD("Backend") NAMED("b") "}", "it holds another object"},
+        {HEAD("Backene") NAMED("a") "}", "it holds another object"},
+        {HEAD("Migration") NAMED("a") "}", "it holds another object"},
+        {HEAD("Backend") NAMED("a") ",\"spfc\":{}}", "spec: is missing"},
+        {HEAD("Backend") NAMED("a") ",\"spec\":[]}", "spec: expected an object"},
+    };
+    char dir[] = "/tmp/watari-store-XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/control.db", dir);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct control_db_row row = {"Backend/default/a", "Backend", "default", "a", "u", 1, 1,
+                                     rows[i].doc};
+        struct control_store *s = open_store(path);
+        struct control_db db;
+        struct wt_err err = {0};
+        control_store_free(s);
+        assert_int_equal(control_db_open(&db, path, &err), 0);
+        assert_int_equal(control_db_write(&db, &row, 1, 1, NULL, 0, &err), 0);
+        control_db_close(&db);
+        s = NULL;
+        int r = control_store_open(path, io_sys_real(), &s, &err);
+        if (r != (rows[i].why ? WT_EINVAL : 0) || (r < 0 && !strstr(err.msg, rows[i].why)))
+            fail_msg("row %zu: %d %s", i, r, err.msg);
+        assert_true(r == 0 || (strstr(err.msg, path) && strstr(err.msg, "Backend/default/a")));
+        control_store_free(s);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
 /* The file may not grow: what SQLite sees is a full disk (EFBIG, with SIGXFSZ ignored). */
 static void a_disk_that_refuses_changes_nothing(void **unused)
 {
@@ -467,6 +514,7 @@ int main(void)
         cmocka_unit_test(changes_are_known_or_gone),
         cmocka_unit_test(survives_a_restart_and_refuses_a_second),
         cmocka_unit_test(statuses_in_one_write),
+        cmocka_unit_test(what_is_damaged_is_not_taken_up),
         cmocka_unit_test(a_disk_that_refuses_changes_nothing),
         cmocka_unit_test(events_count_and_are_bounded),
         cmocka_unit_test(a_status_without_effect_is_not_published),
