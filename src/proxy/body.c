@@ -1,7 +1,24 @@
 #include "proxy/body.h"
 
+#include "base/mem.h"
 #include "http/h1_write.h"
 #include "io/fiber.h"
+#include "proxy/worker.h"
+
+/* Where memory is short no head gets more of it: thousands that grow at once would be past the
+ * limit before the next look at it. */
+bool proxy_window_grow(struct proxy_window *w, const struct proxy_worker *worker)
+{
+    if (w->cap >= PROXY_HEAD_MAX || proxy_worker_overload(worker) >= PROXY_OVERLOAD_SHRINK)
+        return false;
+    char *p = wt_malloc(PROXY_HEAD_MAX);
+    if (!p)
+        return false;
+    struct wt_str there = proxy_window_str(w);
+    memcpy(p, there.ptr, there.len);
+    *w = (struct proxy_window){p, 0, there.len, PROXY_HEAD_MAX};
+    return true;
+}
 
 int proxy_body_next(struct http_h1_body *body, struct proxy_window *w, struct io_stream *s,
                     bool wait, int64_t deadline_ms, struct wt_str *out_bytes)

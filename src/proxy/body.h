@@ -6,6 +6,13 @@
 #include "proxy/exchange.h"
 #include "proxy/window.h"
 
+struct proxy_worker;
+
+/* For a head that does not fit a pooled buffer: what is there moves to PROXY_HEAD_MAX bytes of the
+ * heap, for the caller to free, as the buffer is for it to give back. False: that large already, or
+ * no memory. */
+bool proxy_window_grow(struct proxy_window *w, const struct proxy_worker *worker);
+
 /* Next piece: an enum proxy_piece, WT_EAGAIN (not waiting), WT_EPROTO (bad framing or truncated),
  * or what reading says. */
 int proxy_body_next(struct http_h1_body *body, struct proxy_window *w, struct io_stream *s,

@@ -44,6 +44,7 @@ struct exchange {
     struct http_h1_body body;
     struct wt_buf head; /* an answer's head held back */
     char *head_buffer;
+    char *large_head; /* where an answer's head did not fit into it */
     uint64_t sent;
     bool large;        /* the window is on the heap: the head did not fit a pooled buffer */
     bool continue_due; /* the client waits for 100 */
@@ -147,6 +148,17 @@ static int flush(struct proxy_inbound *in, int64_t deadline_ms)
     return r;
 }
 
+/* What the host sent may be of PROXY_HEAD_MAX, and filters add to it. */
+static int write_large_head(struct exchange *x, const struct http_head *response)
+{
+    enum { BYTES = 2 * PROXY_HEAD_MAX };
+    x->large_head = wt_malloc(BYTES);
+    if (!x->large_head)
+        return WT_ENOMEM;
+    x->head = (struct wt_buf){.ptr = x->large_head, .cap = BYTES, .max = BYTES};
+    return http_h1_write_response(response, &x->head);
+}
+
 static int send_head(struct proxy_inbound *in, struct http_head *response, bool last,
                      int64_t deadline_ms)
 {
@@ -158,6 +170,8 @@ static int send_head(struct proxy_inbound *in, struct http_head *response, bool 
         return WT_ENOMEM;
     x->head = (struct wt_buf){.ptr = x->head_buffer, .cap = PROXY_BUFFER, .max = PROXY_BUFFER};
     int r = http_h1_write_response(response, &x->head);
+    if (r == WT_ELIMIT)
+        r = write_large_head(x, response);
     if (r < 0)
         return r;
     return last ? flush(in, deadline_ms) : 0;
@@ -237,19 +251,12 @@ static void refuse(struct exchange *x, unsigned status, struct wt_str text,
 
 /* ---- reading a head ---- */
 
-/* Where memory is short no head gets more of it: thousands that grow at once would be past the
- * limit before the next look at it. */
 static bool grow(struct exchange *x)
 {
-    if (x->large || proxy_worker_overload(x->conn->worker) >= PROXY_OVERLOAD_SHRINK)
+    char *pooled = x->window.ptr;
+    if (!proxy_window_grow(&x->window, x->conn->worker))
         return false;
-    char *p = wt_malloc(PROXY_HEAD_MAX);
-    if (!p)
-        return false;
-    struct wt_str there = proxy_window_str(&x->window);
-    memcpy(p, there.ptr, there.len);
-    proxy_buffer_give(x->conn->worker, x->window.ptr);
-    x->window = (struct proxy_window){p, 0, there.len, PROXY_HEAD_MAX};
+    proxy_buffer_give(x->conn->worker, pooled);
     x->large = true;
     return true;
 }
@@ -398,6 +405,8 @@ static void rest(struct h1_in *c);
 
 static void end_exchange(struct exchange *x)
 {
+    wt_free(x->large_head);
+    x->large_head = NULL;
     wt_arena_done(&x->arena);
     wt_arena_lend(&x->arena, x->arena_bytes, sizeof x->arena_bytes);
 }
@@ -422,7 +431,7 @@ static void serve(void *arg)
     unsigned served = 0;
     memset(&x, 0, offsetof(struct exchange, request));
     x.head = wt_buf_make(PROXY_BUFFER);
-    x.head_buffer = NULL;
+    x.head_buffer = x.large_head = NULL;
     x.large = x.continue_due = x.close = x.broken = false;
     x.conn = c;
     x.arena = wt_arena_make(256 << 10);

@@ -25,6 +25,7 @@ struct active {
     struct http_h1_body body;
     struct wt_arena arena;
     struct proxy_window window;
+    char *large; /* the window, where a head did not fit into the buffer */
     enum http_method method;
     bool chunked_out;  /* the request body goes out chunked */
     bool request_done; /* all of it is sent */
@@ -219,6 +220,7 @@ static int begin(struct proxy_h1_out *c)
     a->method = HTTP_METHOD_OTHER;
     a->chunked_out = a->request_done = a->head_done = false;
     a->asked = 0;
+    a->large = NULL;
     a->arena = wt_arena_make(256 << 10);
     wt_arena_lend(&a->arena, a->arena_bytes, sizeof a->arena_bytes);
     a->window = (struct proxy_window){.ptr = buffer + sizeof *a, .cap = PROXY_BUFFER - sizeof *a};
@@ -326,6 +328,7 @@ static void finish(struct proxy_outbound *out, bool clean)
                     !atomic_load_explicit(&c->host->retired, memory_order_relaxed) &&
                     lane_of(c)->n_idle < IDLE_MAX && !c->worker->draining;
     wt_arena_done(&a->arena);
+    wt_free(a->large);
     c->active = NULL;
     proxy_buffer_give(c->worker, (char *)a);
     /* However it ends, it makes room. */
@@ -392,7 +395,7 @@ static int parse_head(struct proxy_h1_out *c, struct io_stream *watched, int64_t
     struct active *a = c->active;
     struct http_h1_limits limits = http_h1_default_limits;
     size_t seen = 0, used = 0;
-    limits.max_head_bytes = (uint32_t)a->window.cap;
+    limits.max_head_bytes = PROXY_HEAD_MAX - 1;
     for (;;) {
         enum http_h1_fault fault;
         struct wt_str in = proxy_window_str(&a->window);
@@ -410,6 +413,8 @@ static int parse_head(struct proxy_h1_out *c, struct io_stream *watched, int64_t
         r = wait_answer(c, watched, deadline_ms);
         if (r < 0)
             return r;
+        if (!proxy_window_room(&a->window) && proxy_window_grow(&a->window, c->worker))
+            a->large = a->window.ptr;
         ssize_t n = proxy_window_fill(&a->window, &c->stream, true, deadline_ms);
         if (n < 0)
             return n == WT_ELIMIT ? WT_EPROTO : (int)n;

@@ -212,6 +212,8 @@ ANSWERS = [
     upstream("51 length and coding", raw(OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
     upstream("51 differing lengths", raw(OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!")),
     upstream("51 folded", raw(OK + b"X-A: b\r\n c\r\nContent-Length: 0\r\n\r\n")),
+    upstream("51 100 fields", raw(answer(200, b"ok", *["X-A: b"] * 99)), 200, None, check=gets(b"ok")),
+    upstream("51 101 fields", raw(answer(200, b"ok", *["X-A: b"] * 100))),
     upstream("51 endless head", endless(OK, b"X-A: " + b"x" * 100 + b"\r\n")),
     upstream("51 endless line", endless(b"HTTP/1.1 200 ", b"x" * 1000)),
     upstream("51 endless 1xx", endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n")),

@@ -138,6 +138,30 @@ def test_chunks_and_trailers_both_ways(world):
     assert request.trailers == [("X-Up", "1")]
 
 
+@pytest.mark.parametrize("modifier", [None, {"set": [{"name": f"x-{i}", "value": "y" * 4000} for i in range(8)]}])
+def test_large_heads_of_answers(world, modifier):
+    """Up to 64 KiB, whatever a filter adds; the connection goes on after them, and after one that is too large."""
+
+    def behave(wire, request):
+        n = int(request.target[1:])
+        head = b"HTTP/1.1 200 OK\r\nX-Last: z\r\nContent-Length: 5000\r\n"
+        fields = b"".join(b"X-%d: %s\r\n" % (i, b"v" * ((n - len(head) - 2) // 8 - 7)) for i in range(8))
+        wire.send(head + fields + b"\r\n" + b"b" * 5000)
+        return True
+
+    filters = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": modifier}] if modifier else []
+    site = Site().backend("one", world.origin("one", behave)).simple_route("one", filters=filters)
+    proxy = world.proxy(site)
+    client = world.client(proxy)
+    for n, status in ((1000, 200), (11000, 200), (14000, 200), (16000, 200), (30000, 200), (65000, 200), (66000, 502), (40000, 200), (100, 200)):
+        response = client.ask(f"/{max(n, 300)}")
+        assert response.status == status, n
+        if status == 200:
+            assert response.body == b"b" * 5000 and response.get("x-last") == "z"
+            values = [response.get(f"x-{i}") for i in range(8)]
+            assert all(v == "y" * 4000 for v in values) if modifier else sum(map(len, values)) > max(n, 300) - 200
+
+
 def test_an_answer_is_streamed_not_collected(world):
     go_on = threading.Event()
 
