@@ -207,6 +207,12 @@ static int check_files(struct up *u)
                u->state_dir ? u->state_dir : "");
         return 0;
     }
+    for (unsigned i = 0; i < u->files.n; i++) {
+        struct stat st;
+        const char *path = u->files.items[i];
+        if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+            return wt_fail(&u->err, WT_EINVAL, "%s: neither a file nor a directory", path);
+    }
     int r = cli_docs_read(&u->files, &docs, &u->err);
     if (r < 0 && docs.errors.n_errors) {
         cli_docs_complain(&docs);

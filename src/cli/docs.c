@@ -52,6 +52,17 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* What lies in a directory was not named by anybody: a pipe there would be waited for for ever. */
+static int add_entry(struct names *l, const char *dir, const char *name, struct wt_err *err)
+{
+    struct stat st;
+    int r = add_name(l, dir, name, err);
+    const char *path = r < 0 ? NULL : l->items[l->n - 1];
+    if (path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        r = wt_fail(err, WT_EINVAL, "%s: not a regular file", path);
+    return r;
+}
+
 static int add_directory(struct names *l, const char *path, struct wt_err *err)
 {
     DIR *dir = opendir(path);
@@ -61,7 +72,7 @@ static int add_directory(struct names *l, const char *path, struct wt_err *err)
     int r = 0;
     for (struct dirent *e; r == 0 && (e = readdir(dir));)
         if (is_document(e->d_name))
-            r = add_name(l, path, e->d_name, err);
+            r = add_entry(l, path, e->d_name, err);
     closedir(dir);
     if (l->n > first)
         qsort(l->items + first, l->n - first, sizeof l->items[0], by_name);

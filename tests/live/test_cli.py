@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -298,6 +299,14 @@ def test_no_objects_are_an_error(alone):
     for text in ("", "# nothing\n", "---\n---\n"):
         done = validate(alone, text)
         assert done.returncode == 2 and "f.yaml: no objects in it" in done.stderr, done
+
+
+def test_a_pipe_in_a_directory_is_an_error(alone):
+    directory = Path(alone.file(ALL)).parent / "pipes"
+    directory.mkdir()
+    os.mkfifo(directory / "pipe.yaml")
+    done = subprocess.run([alone.binary, "validate", str(directory)], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2 and "pipe.yaml: not a regular file" in done.stderr, done
 
 
 def validate(alone, text):

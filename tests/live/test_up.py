@@ -435,6 +435,18 @@ def test_first_start_with_wrong_files_starts_nothing(first, text, parts):
     assert not first.state.exists()
 
 
+def test_first_start_waits_for_no_pipe(first):
+    """One that nobody writes to would be read for ever."""
+    directory = first.directory / "site"
+    directory.mkdir()
+    pipe = directory / "pipe.yaml"
+    os.mkfifo(pipe)
+    for path, said in (directory, f"{pipe}: not a regular file"), (pipe, f"{pipe}: neither a file nor a directory"):
+        code, text = first.refused("-f", str(path), *free())
+        assert code == 2 and said in text, text
+        assert not first.state.exists()
+
+
 def test_first_start_follows_no_standard_input(first):
     code, said = first.refused("-f", "-", *free())
     assert code == 2 and "standard input" in said
