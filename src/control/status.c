@@ -46,7 +46,7 @@ struct moment {
 
 struct slice {
     unsigned looks, n;
-    json_t *docs[SLICE_WRITES]; /* to write */
+    struct control_write writes[SLICE_WRITES];
 };
 
 struct control_status *control_status_new(struct control_store *store,
@@ -213,18 +213,21 @@ static void one(struct control_status *s, enum duty_kind kind, json_t *doc, stru
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
         json_object_set(write, kept[i], json_object_get(doc, kept[i]));
     json_object_set_new(write, "status", status);
-    slice->docs[slice->n++] = write;
+    slice->writes[slice->n++] =
+        (struct control_write){.verb = CONTROL_UPDATE, .doc = write, .parts = CONTROL_STATUS};
 }
 
 /* What was changed meanwhile is left out: that change has brought another round. */
 static int write_all(struct control_status *s, struct slice *slice, struct wt_err *err)
 {
     s->writing = true;
-    int r = control_store_update_statuses(s->store, slice->docs, slice->n, err);
+    int r = control_store_write(s->store, slice->writes, slice->n, err);
     s->writing = false;
     s->writes += r > 0 ? (unsigned)r : 0;
-    for (size_t i = 0; i < slice->n; i++)
-        json_decref(slice->docs[i]);
+    for (size_t i = 0; i < slice->n; i++) {
+        json_decref((json_t *)slice->writes[i].doc);
+        json_decref(slice->writes[i].out);
+    }
     slice->n = 0;
     return r;
 }

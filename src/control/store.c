@@ -317,44 +317,87 @@ static struct control_db_row row_of(const json_t *doc, const char *key, uint64_t
     };
 }
 
-/* Writes disk first, then memory; takes `doc` over. What memory needs is had before the commit. */
-static int put(struct control_store *s, json_t *doc, enum control_change_type type,
-               const struct control_kv *kv, size_t n_kv, struct wt_err *err)
-{
+/* ---- a batch: on disk in one transaction, then in memory, then told ---- */
+
+struct staged {
     char key[MODEL_KEY_MAX];
-    model_key(doc, key, sizeof(key));
-    uint64_t rv = s->rv + 1;
-    stamp(s, doc, rv);
-    const struct model_kind *kind = model_kind_of(doc);
-    char *text = json_dumps(doc, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    json_t *doc, *old; /* old: what was there, or NULL */
+    enum control_change_type type;
+    char *text;
+};
+
+struct batch {
+    struct staged *items;
+    struct control_db_row *rows;
+    size_t n;
+};
+
+/* Memory has it from here on, so that the commit needs none; nobody else runs before finish(). A
+ * deletion stays until then too: to put it back would need memory. */
+static int stage(struct control_store *s, struct batch *b, json_t *doc,
+                 enum control_change_type type, struct wt_err *err)
+{
+    struct staged *item = &b->items[b->n];
+    uint64_t rv = s->rv + b->n + 1;
     void *old = NULL;
-    int r = text ? wt_map_put(&s->objects, wt_str_z(key), doc, &old) : WT_ENOMEM;
-    if (r < 0) {
-        free(text);
-        json_decref(doc);
+    *item = (struct staged){.type = type};
+    model_key(doc, item->key, sizeof(item->key));
+    stamp(s, doc, rv);
+    item->text = json_dumps(doc, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    if (!item->text || wt_map_put(&s->objects, wt_str_z(item->key), doc, &old) < 0) {
+        free(item->text);
         return wt_fail(err, WT_ENOMEM, "state store: out of memory");
     }
-    struct control_db_row row = row_of(doc, key, rv, type == CONTROL_DELETED ? NULL : text);
-    r = control_db_write(&s->db, &row, 1, rv, kv, n_kv, err);
-    free(text);
-    if (r < 0) {
-        /* Putting back what was there needs no memory: the entry exists. */
-        if (old)
-            r = wt_map_put(&s->objects, wt_str_z(key), old, NULL) < 0 ? WT_ENOMEM : r;
-        else
-            wt_map_take(&s->objects, wt_str_z(key));
-        json_decref(doc);
-        return r;
-    }
-    s->rv = rv;
-    struct control_change change = {rv, type, kind, doc};
-    remember(s, &change);
-    if (type == CONTROL_DELETED) {
-        wt_map_take(&s->objects, wt_str_z(key));
-        json_decref(doc);
-    }
-    json_decref(old);
+    json_incref(doc); /* the map's */
+    item->doc = json_incref(doc);
+    item->old = old;
+    b->rows[b->n++] = row_of(doc, item->key, rv, type == CONTROL_DELETED ? NULL : item->text);
     return 0;
+}
+
+/* Backwards, as one may follow another of the same key. Needs no memory: the entries exist. */
+static void undo(struct control_store *s, struct batch *b)
+{
+    for (size_t i = b->n; i-- > 0;) {
+        struct staged *item = &b->items[i];
+        if (item->old && wt_map_put(&s->objects, wt_str_z(item->key), item->old, NULL) == 0)
+            item->old = NULL;
+        else
+            wt_map_take(&s->objects, wt_str_z(item->key));
+        json_decref(item->doc);
+    }
+}
+
+static void show(struct control_store *s, struct batch *b)
+{
+    uint64_t rv = s->rv;
+    s->rv += b->n;
+    for (size_t i = 0; i < b->n; i++) {
+        struct staged *item = &b->items[i];
+        struct control_change change = {++rv, item->type, model_kind_of(item->doc), item->doc};
+        remember(s, &change);
+        if (item->type == CONTROL_DELETED)
+            json_decref(wt_map_take(&s->objects, wt_str_z(item->key)));
+    }
+}
+
+/* Carries out what is staged, or, if `r` or the disk says no, nothing of it. Empties the batch. */
+static int finish(struct control_store *s, struct batch *b, int r, const struct control_kv *kv,
+                  size_t n_kv, struct wt_err *err)
+{
+    if (r == 0 && (b->n || n_kv))
+        r = control_db_write(&s->db, b->rows, b->n, b->n ? s->rv + b->n : 0, kv, n_kv, err);
+    if (r == 0)
+        show(s, b);
+    else
+        undo(s, b);
+    for (size_t i = 0; i < b->n; i++) {
+        json_decref(b->items[i].doc);
+        json_decref(b->items[i].old);
+        free(b->items[i].text);
+    }
+    b->n = 0;
+    return r;
 }
 
 static int make_uid(struct control_store *s, char out[37], struct wt_err *err)
@@ -376,50 +419,40 @@ static json_t *time_json(struct control_store *s)
     return json_string(wt_time_format(s->sys->wall_ms(s->sys), false, text));
 }
 
-/* Gives the caller a reference of what is stored now. */
-static void answer(const struct control_store *s, const char *key, json_t **out)
-{
-    if (out)
-        *out = json_incref(control_store_get_key(s, key));
-}
+/* ---- what a write comes to ---- */
 
-int control_store_create(struct control_store *s, const json_t *doc, unsigned parts, json_t **out,
-                         struct wt_err *err)
+struct outcome {
+    json_t *doc; /* what is there then, of a deletion the last state; a reference */
+    enum control_change_type type;
+    bool writes; /* false: nothing differs, or it is a dry run */
+};
+
+static int plan_create(struct control_store *s, const struct control_write *w, json_t *old,
+                       struct outcome *out, struct wt_err *err)
 {
-    char key[MODEL_KEY_MAX], uid[37];
-    const struct model_kind *kind = model_kind_of(doc);
-    if (!kind)
-        return wt_fail(err, WT_EINVAL, "this kind is not known");
-    model_key(doc, key, sizeof(key));
-    if (control_store_get_key(s, key))
-        return wt_fail(err, WT_EEXIST, "%s \"%s\" exists already", kind->plural, model_name(doc));
+    char uid[37];
+    const struct model_kind *kind = model_kind_of(w->doc);
+    if (old)
+        return wt_fail(err, WT_EEXIST, "%s \"%s\" exists already", kind->plural,
+                       model_name(w->doc));
     int r = make_uid(s, uid, err);
     if (r < 0)
         return r;
-    json_t *made = json_deep_copy(doc);
+    json_t *made = json_deep_copy(w->doc);
     if (!made)
         return wt_fail(err, WT_ENOMEM, "out of memory");
     json_t *m = metadata(made);
     if (kind->namespaced)
-        json_object_set_new(m, "namespace", json_string(model_namespace(doc)));
+        json_object_set_new(m, "namespace", json_string(model_namespace(w->doc)));
     json_object_set_new(m, "uid", json_string(uid));
     json_object_set_new(m, "creationTimestamp", time_json(s));
     json_object_set_new(m, "generation", json_integer(1));
     json_object_del(m, "deletionTimestamp");
-    if (!(parts & CONTROL_STATUS))
+    json_object_del(m, "resourceVersion");
+    if (!(w->parts & CONTROL_STATUS))
         json_object_del(made, "status");
-    if (parts & CONTROL_DRY_RUN) {
-        json_object_del(m, "resourceVersion");
-        if (out)
-            *out = made;
-        else
-            json_decref(made);
-        return 0;
-    }
-    r = put(s, made, CONTROL_ADDED, NULL, 0, err);
-    if (r == 0)
-        answer(s, key, out);
-    return r;
+    *out = (struct outcome){made, CONTROL_ADDED, !(w->parts & CONTROL_DRY_RUN)};
+    return 0;
 }
 
 /* Members of metadata that only the server writes. */
@@ -462,8 +495,7 @@ static json_t *merged(const json_t *old, const json_t *doc, unsigned parts)
     return made;
 }
 
-static int check_current(const json_t *old, const json_t *doc, const struct model_kind *kind,
-                         struct wt_err *err)
+static int check_current(const json_t *old, const json_t *doc, struct wt_err *err)
 {
     const json_t *m = json_object_get(doc, "metadata");
     const char *uid = json_string_value(json_object_get(m, "uid"));
@@ -475,7 +507,7 @@ static int check_current(const json_t *old, const json_t *doc, const struct mode
     if (stale || (uid && *uid && old_uid && strcmp(uid, old_uid) != 0))
         return wt_fail(err, WT_ECONFLICT,
                        "%s \"%s\" was changed by someone else meanwhile: get it again, then retry",
-                       kind->plural, model_name(doc));
+                       model_kind_of(doc)->plural, model_name(doc));
     return 0;
 }
 
@@ -486,125 +518,32 @@ static bool is_last_finalizer_gone(const json_t *doc)
            json_array_size(json_object_get(m, "finalizers")) == 0;
 }
 
-int control_store_update(struct control_store *s, const json_t *doc, unsigned parts,
-                         const struct control_kv *kv, size_t n_kv, json_t **out, struct wt_err *err)
+static int plan_update(struct control_store *s, const struct control_write *w, json_t *old,
+                       struct outcome *out, struct wt_err *err)
 {
-    char key[MODEL_KEY_MAX];
-    const struct model_kind *kind = model_kind_of(doc);
-    if (!kind)
-        return wt_fail(err, WT_EINVAL, "this kind is not known");
-    model_key(doc, key, sizeof(key));
-    json_t *old = control_store_get_key(s, key);
-    if (!old)
-        return wt_fail(err, WT_ENOENT, "%s \"%s\" not found", kind->plural, model_name(doc));
-    int r = check_current(old, doc, kind, err);
+    (void)s;
+    int r = check_current(old, w->doc, err);
     if (r < 0)
         return r;
-    json_t *made = merged(old, doc, parts);
+    json_t *made = merged(old, w->doc, w->parts);
     if (!made)
         return wt_fail(err, WT_ENOMEM, "out of memory");
-    bool same = json_equal(old, made);
-    if ((parts & CONTROL_DRY_RUN) || same) {
-        r = same && n_kv && !(parts & CONTROL_DRY_RUN)
-                ? control_db_write(&s->db, NULL, 0, 0, kv, n_kv, err)
-                : 0;
-        if (r == 0 && out)
-            *out = same ? json_incref(old) : json_incref(made);
+    if (json_equal(old, made)) {
         json_decref(made);
-        return r;
-    }
-    if (is_last_finalizer_gone(made)) {
-        json_t *last = json_incref(made);
-        r = put(s, made, CONTROL_DELETED, kv, n_kv, err);
-        if (r == 0 && out)
-            *out = json_incref(last);
-        json_decref(last);
-        return r;
-    }
-    r = put(s, made, CONTROL_MODIFIED, kv, n_kv, err);
-    if (r == 0)
-        answer(s, key, out);
-    return r;
-}
-
-/* What is written of several objects, before it is. */
-struct statuses {
-    struct status_write {
-        char key[MODEL_KEY_MAX];
-        json_t *made;
-        char *text;
-    } * items;
-    struct control_db_row *rows;
-    size_t n;
-};
-
-/* Takes up one; what is gone, newer or the same is left out. WT_ENOMEM. */
-static int add_status(struct control_store *s, struct statuses *w, const json_t *doc)
-{
-    struct status_write *item = &w->items[w->n];
-    const struct model_kind *kind = model_kind_of(doc);
-    json_t *old = control_store_get_key(s, model_key(doc, item->key, sizeof(item->key)));
-    if (!kind || !old || check_current(old, doc, kind, NULL) < 0)
-        return 0;
-    item->made = merged(old, doc, CONTROL_STATUS);
-    if (!item->made)
-        return WT_ENOMEM;
-    if (json_equal(old, item->made)) {
-        json_decref(item->made);
+        *out = (struct outcome){json_incref(old), CONTROL_MODIFIED, false};
         return 0;
     }
-    uint64_t rv = s->rv + w->n + 1;
-    stamp(s, item->made, rv);
-    item->text = json_dumps(item->made, JSON_COMPACT | JSON_REAL_PRECISION(15));
-    w->rows[w->n++] = row_of(item->made, item->key, rv, item->text);
-    return item->text ? 0 : WT_ENOMEM;
+    *out = (struct outcome){made, is_last_finalizer_gone(made) ? CONTROL_DELETED : CONTROL_MODIFIED,
+                            !(w->parts & CONTROL_DRY_RUN)};
+    return 0;
 }
 
-/* It is on disk. No entry is new, so that no memory is needed. */
-static void show_status(struct control_store *s, struct status_write *item)
+static int plan_delete(struct control_store *s, const struct control_write *w, json_t *old,
+                       struct outcome *out, struct wt_err *err)
 {
-    void *old = NULL;
-    if (wt_map_put(&s->objects, wt_str_z(item->key), item->made, &old) < 0)
-        return;
-    struct control_change change = {++s->rv, CONTROL_MODIFIED, model_kind_of(item->made),
-                                    item->made};
-    item->made = NULL;
-    remember(s, &change);
-    json_decref(old);
-}
-
-int control_store_update_statuses(struct control_store *s, json_t *const *docs, size_t n,
-                                  struct wt_err *err)
-{
-    struct statuses w = {wt_calloc(n + 1, sizeof(*w.items)), wt_calloc(n + 1, sizeof(*w.rows)), 0};
-    int r = w.items && w.rows ? 0 : WT_ENOMEM;
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = add_status(s, &w, docs[i]);
+    int r = check_current(old, w->doc, err);
     if (r < 0)
-        wt_fail(err, r, "state store: out of memory");
-    else if (w.n)
-        r = control_db_write(&s->db, w.rows, w.n, s->rv + w.n, NULL, 0, err);
-    for (size_t i = 0; i < w.n; i++) {
-        if (r == 0)
-            show_status(s, &w.items[i]);
-        json_decref(w.items[i].made);
-        free(w.items[i].text);
-    }
-    wt_free(w.items);
-    wt_free(w.rows);
-    return r < 0 ? r : (int)w.n;
-}
-
-int control_store_delete(struct control_store *s, const struct model_kind *kind,
-                         const char *namespace, const char *name, uint64_t rv, unsigned parts,
-                         json_t **out, struct wt_err *err)
-{
-    json_t *old = control_store_get(s, kind, namespace, name);
-    if (!old)
-        return wt_fail(err, WT_ENOENT, "%s \"%s\" not found", kind->plural, name);
-    if (rv && rv != control_store_doc_rv(old))
-        return wt_fail(err, WT_ECONFLICT, "%s \"%s\" was changed by someone else meanwhile",
-                       kind->plural, name);
+        return r;
     json_t *made = json_deep_copy(old);
     if (!made)
         return wt_fail(err, WT_ENOMEM, "out of memory");
@@ -613,16 +552,115 @@ int control_store_delete(struct control_store *s, const struct model_kind *kind,
     bool marked = json_object_get(m, "deletionTimestamp") != NULL;
     if (waits && !marked)
         json_object_set_new(m, "deletionTimestamp", time_json(s));
-    json_t *last = json_incref(made);
-    int r = 0;
-    if ((waits && marked) || (parts & CONTROL_DRY_RUN))
-        json_decref(made);
-    else
-        r = put(s, made, waits ? CONTROL_MODIFIED : CONTROL_DELETED, NULL, 0, err);
+    *out = (struct outcome){made, waits ? CONTROL_MODIFIED : CONTROL_DELETED,
+                            !(waits && marked) && !(w->parts & CONTROL_DRY_RUN)};
+    return 0;
+}
+
+static int plan(struct control_store *s, const struct control_write *w, struct outcome *out,
+                struct wt_err *err)
+{
+    static int (*const plans[])(struct control_store * s, const struct control_write *w,
+                                json_t *old, struct outcome *out, struct wt_err *err) = {
+        [CONTROL_CREATE] = plan_create,
+        [CONTROL_UPDATE] = plan_update,
+        [CONTROL_DELETE] = plan_delete,
+    };
+    char key[MODEL_KEY_MAX];
+    const struct model_kind *kind = model_kind_of(w->doc);
+    if (!kind)
+        return wt_fail(err, WT_EINVAL, "this kind is not known");
+    json_t *old = control_store_get_key(s, model_key(w->doc, key, sizeof(key)));
+    if (!old && w->verb != CONTROL_CREATE)
+        return wt_fail(err, WT_ENOENT, "%s \"%s\" not found", kind->plural, model_name(w->doc));
+    if (old && control_store_doc_rv(old) > s->rv)
+        return wt_fail(err, WT_EINVAL, "%s \"%s\" is in one batch twice", kind->plural,
+                       model_name(w->doc));
+    return plans[w->verb](s, w, old, out, err);
+}
+
+/* ---- writes ---- */
+
+static int write_one(struct control_store *s, const struct control_write *w,
+                     const struct control_kv *kv, size_t n_kv, json_t **out, struct wt_err *err)
+{
+    struct staged item;
+    struct control_db_row row;
+    struct batch b = {&item, &row, 0};
+    struct outcome o;
+    int r = plan(s, w, &o, err);
+    if (r < 0)
+        return r;
+    if (o.writes)
+        r = stage(s, &b, o.doc, o.type, err);
+    r = finish(s, &b, r, kv, w->parts & CONTROL_DRY_RUN ? 0 : n_kv, err);
     if (r == 0 && out)
-        *out = json_incref(last);
-    json_decref(last);
+        *out = json_incref(o.doc);
+    json_decref(o.doc);
     return r;
+}
+
+int control_store_create(struct control_store *s, const json_t *doc, unsigned parts, json_t **out,
+                         struct wt_err *err)
+{
+    const struct control_write w = {.verb = CONTROL_CREATE, .doc = doc, .parts = parts};
+    return write_one(s, &w, NULL, 0, out, err);
+}
+
+int control_store_update(struct control_store *s, const json_t *doc, unsigned parts,
+                         const struct control_kv *kv, size_t n_kv, json_t **out, struct wt_err *err)
+{
+    const struct control_write w = {.verb = CONTROL_UPDATE, .doc = doc, .parts = parts};
+    return write_one(s, &w, kv, n_kv, out, err);
+}
+
+int control_store_delete(struct control_store *s, const struct model_kind *kind,
+                         const char *namespace, const char *name, uint64_t rv, unsigned parts,
+                         json_t **out, struct wt_err *err)
+{
+    const json_t *old = control_store_get(s, kind, namespace, name);
+    const struct control_write w = {.verb = CONTROL_DELETE, .doc = old, .parts = parts};
+    if (!old)
+        return wt_fail(err, WT_ENOENT, "%s \"%s\" not found", kind->plural, name);
+    if (rv && rv != control_store_doc_rv(old))
+        return wt_fail(err, WT_ECONFLICT, "%s \"%s\" was changed by someone else meanwhile",
+                       kind->plural, name);
+    return write_one(s, &w, NULL, 0, out, err);
+}
+
+/* One of several. What is wrong with it alone leaves it out; 0 unless it stops all. */
+static int add(struct control_store *s, struct batch *b, struct control_write *w,
+               struct wt_err *err)
+{
+    struct outcome o = {0};
+    w->result = plan(s, w, &o, err);
+    if (w->result == WT_ENOMEM || w->result == WT_EIO)
+        return w->result;
+    if (w->result < 0)
+        return 0;
+    w->out = o.doc;
+    return o.writes ? stage(s, b, o.doc, o.type, err) : 0;
+}
+
+int control_store_write(struct control_store *s, struct control_write *writes, size_t n,
+                        struct wt_err *err)
+{
+    struct batch b = {wt_calloc(n + 1, sizeof(*b.items)), wt_calloc(n + 1, sizeof(*b.rows)), 0};
+    int r = b.items && b.rows ? 0 : wt_fail(err, WT_ENOMEM, "state store: out of memory");
+    for (size_t i = 0; i < n; i++)
+        writes[i].out = NULL;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = add(s, &b, &writes[i], err);
+    size_t changed = b.n;
+    r = finish(s, &b, r, NULL, 0, err);
+    for (size_t i = 0; r < 0 && i < n; i++) {
+        json_decref(writes[i].out);
+        writes[i].out = NULL;
+        writes[i].result = r;
+    }
+    wt_free(b.items);
+    wt_free(b.rows);
+    return r < 0 ? r : (int)changed;
 }
 
 char *control_store_kv_get(struct control_store *s, const char *key)

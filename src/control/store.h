@@ -48,8 +48,8 @@ json_t *control_store_get_key(const struct control_store *s, const char *key);
  */
 json_t *control_store_list(const struct control_store *s, const struct model_kind *kind,
                            const char *namespace);
-/* The next object after *at (0: the first), in no order to rely on; NULL after the last. Nothing may
- * be written between two steps. */
+/* The next object after *at (0: the first), in no order to rely on; NULL after the last. Nothing
+ * may be written between two steps. */
 const json_t *control_store_walk(const struct control_store *s, size_t *at);
 size_t control_store_count(const struct control_store *s, const struct model_kind *kind);
 
@@ -78,17 +78,29 @@ int control_store_update(struct control_store *s, const json_t *doc, unsigned pa
                          const struct control_kv *kv, size_t n_kv, json_t **out,
                          struct wt_err *err);
 
-/* The statuses of `docs` in one transaction, each as in control_store_update(); an object that is
- * gone or was changed since (its uid, its resourceVersion) is left out. Returns how many were
- * written; on an error none is. */
-int control_store_update_statuses(struct control_store *s, json_t *const *docs, size_t n,
-                                  struct wt_err *err);
-
 /* With finalizers it is only marked (deletionTimestamp). `rv` 0: whatever it is. *out: the last
  * state. */
 int control_store_delete(struct control_store *s, const struct model_kind *kind,
                          const char *namespace, const char *name, uint64_t rv, unsigned parts,
                          json_t **out, struct wt_err *err);
+
+enum control_verb { CONTROL_CREATE, CONTROL_UPDATE, CONTROL_DELETE };
+
+/* One write of several, as control_store_create() and so on do it alone. */
+struct control_write {
+    enum control_verb verb;
+    const json_t *doc; /* of a deletion: the object as it was seen */
+    unsigned parts;
+    int result;  /* 0, or why this one was left out */
+    json_t *out; /* a new reference to what is stored then (deleted: its last state), or NULL */
+};
+
+/* All in one transaction, in their order, each with a resourceVersion of its own; changes are told
+ * when all are on disk. What cannot be done to one object (it is gone, was changed since, or is in
+ * the batch twice) leaves that one out. How many objects were changed; on an error, of disk or
+ * memory, none is, and every `result` is that error. */
+int control_store_write(struct control_store *s, struct control_write *writes, size_t n,
+                        struct wt_err *err) WT_NODISCARD;
 
 /* NULL if there is none; free with wt_free. */
 char *control_store_kv_get(struct control_store *s, const char *key);

@@ -6,6 +6,7 @@
 #include "control/internal.h"
 #include "control/publish.h"
 #include "control/report.h"
+#include "io/sys_fault.h"
 #include "model/slots.h"
 
 #include <setjmp.h>
@@ -180,56 +181,270 @@ static json_t *with_status(const json_t *doc, int healthy)
     return out;
 }
 
-/* Both or none: the file may not grow. */
-static void none_of_two(struct control_store *s, const json_t *first)
+/* Takes the document over. */
+static struct control_write write_of(enum control_verb verb, json_t *doc)
+{
+    return (struct control_write){
+        .verb = verb,
+        .doc = doc,
+        .parts = verb == CONTROL_UPDATE ? CONTROL_SPEC : 0,
+        .result = 1,
+    };
+}
+
+static void free_writes(struct control_write *writes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        json_decref((json_t *)writes[i].doc);
+        json_decref(writes[i].out);
+    }
+}
+
+/* What was told, as text, and that memory says the same at that moment. */
+struct told {
+    struct control_store *store;
+    char text[512];
+};
+
+static void tell(void *ctx, const struct control_change *change)
+{
+    static const char *const types[] = {"+", "*", "-"};
+    struct told *t = ctx;
+    size_t len = strlen(t->text);
+    snprintf(t->text + len, sizeof(t->text) - len, "%s%s@%d ", types[change->type],
+             model_name(change->doc), (int)change->rv);
+    assert_int_equal(control_store_doc_rv(change->doc), change->rv);
+    assert_true(control_store_rv(t->store) >= change->rv);
+}
+
+/* Each row is one write of a batch; what is wrong with one leaves that one out. */
+static void a_batch_leaves_out_what_is_wrong(void **unused)
+{
+    (void)unused;
+    static const char *const there[] = {"changed", "same", "kept", "doomed"};
+    static const struct {
+        enum control_verb verb;
+        const char *name;
+        int port, rv, result;
+    } rows[] = {
+        {CONTROL_CREATE, "new", 80, 0, 0},
+        {CONTROL_UPDATE, "changed", 81, 0, 0},
+        {CONTROL_UPDATE, "same", 80, 0, 0},
+        {CONTROL_UPDATE, "kept", 81, 99, WT_ECONFLICT}, /* someone else's version */
+        {CONTROL_CREATE, "kept", 81, 0, WT_EEXIST},
+        {CONTROL_UPDATE, "missing", 81, 0, WT_ENOENT},
+        {CONTROL_DELETE, "doomed", 80, 4, 0},
+        {CONTROL_UPDATE, "doomed", 81, 0, WT_EINVAL}, /* twice in one batch */
+        {CONTROL_UPDATE, "changed", 82, 0, WT_EINVAL},
+        {CONTROL_DELETE, "missing", 80, 0, WT_ENOENT},
+        {CONTROL_CREATE, "newer", 80, 0, 0},
+    };
+    enum { N = sizeof(rows) / sizeof(rows[0]) };
+    struct control_store *s = open_store(":memory:");
+    struct told told = {s, ""};
+    struct control_write writes[N];
+    for (size_t i = 0; i < 4; i++) {
+        json_t *doc = backend(there[i], 80);
+        assert_int_equal(control_store_create(s, doc, 0, NULL, NULL), 0);
+        json_decref(doc);
+    }
+    for (size_t i = 0; i < N; i++) {
+        char rv[8];
+        json_t *doc = backend(rows[i].name, rows[i].port);
+        snprintf(rv, sizeof(rv), "%d", rows[i].rv);
+        if (rows[i].rv)
+            json_object_set_new(json_object_get(doc, "metadata"), "resourceVersion",
+                                json_string(rv));
+        writes[i] = write_of(rows[i].verb, doc);
+    }
+    control_store_on_change(s, tell, &told);
+    struct wt_err err = {0};
+    assert_int_equal(control_store_write(s, writes, N, &err), 4);
+    assert_string_equal(told.text, "+new@5 *changed@6 -doomed@7 +newer@8 ");
+    for (size_t i = 0; i < N; i++) {
+        if (writes[i].result != rows[i].result)
+            fail_msg("row %zu: %d", i, writes[i].result);
+        assert_int_equal(writes[i].out != NULL, rows[i].result == 0);
+    }
+    assert_ptr_equal(writes[0].out, control_store_get(s, model_kind_backend, "default", "new"));
+    assert_ptr_equal(writes[2].out, control_store_get(s, model_kind_backend, "default", "same"));
+    assert_int_equal(control_store_doc_rv(writes[2].out), 2);
+    assert_int_equal(generation(writes[1].out), 2);
+    assert_null(control_store_get(s, model_kind_backend, "default", "doomed"));
+    struct control_change change;
+    assert_int_equal(control_store_next(s, 6, &change), 1);
+    assert_int_equal(change.rv, 7);
+    assert_int_equal(change.type, CONTROL_DELETED);
+    free_writes(writes, N);
+    control_store_free(s);
+}
+
+/* A directory with a store of two objects, and a batch that does something of each kind. */
+enum { BATCH = 40 };
+
+struct disk {
+    char dir[32], path[64], wal[80];
+};
+
+static void open_disk(struct disk *d)
+{
+    *d = (struct disk){.dir = "/tmp/watari-store-XXXXXX"};
+    assert_non_null(mkdtemp(d->dir));
+    snprintf(d->path, sizeof(d->path), "%s/control.db", d->dir);
+    snprintf(d->wal, sizeof(d->wal), "%s-wal", d->path);
+}
+
+static void close_disk(struct disk *d)
+{
+    unlink(d->path);
+    unlink(d->wal);
+    rmdir(d->dir);
+}
+
+static void fill_batch(struct control_store *s, struct control_write writes[BATCH])
+{
+    writes[0] = write_of(CONTROL_UPDATE, backend("a", 81));
+    writes[1] = write_of(CONTROL_DELETE,
+                         json_incref(control_store_get(s, model_kind_backend, "default", "b")));
+    for (int i = 2; i < BATCH; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "new-%d", i);
+        writes[i] = write_of(CONTROL_CREATE, backend(name, 80));
+    }
+}
+
+static void check_untouched(const struct control_store *s, const struct told *told)
+{
+    const json_t *a = control_store_get(s, model_kind_backend, "default", "a");
+    struct control_change change;
+    assert_int_equal(control_store_rv(s), 2);
+    assert_int_equal(control_store_doc_rv(a), 1);
+    assert_non_null(control_store_get(s, model_kind_backend, "default", "b"));
+    assert_int_equal(control_store_count(s, model_kind_backend), 2);
+    assert_int_equal(control_store_next(s, 2, &change), 0);
+    assert_string_equal(told->text, "");
+}
+
+static void two_objects(struct control_store *s)
+{
+    json_t *a = backend("a", 80), *b = backend("b", 80);
+    assert_int_equal(control_store_create(s, a, 0, NULL, NULL), 0);
+    assert_int_equal(control_store_create(s, b, 0, NULL, NULL), 0);
+    json_decref(a);
+    json_decref(b);
+}
+
+/* The file may not grow beyond `bytes`. */
+static int write_limited(struct control_store *s, struct control_write *writes, size_t n,
+                         rlim_t bytes)
 {
     struct rlimit was, tight;
     struct wt_err err = {0};
-    json_t *docs[2] = {
-        with_status(first, 8),
-        with_status(control_store_get(s, model_kind_backend, "default", "other"), 8)};
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
     signal(SIGXFSZ, SIG_IGN);
     tight = was;
-    tight.rlim_cur = 1024;
+    tight.rlim_cur = bytes;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-    int r = control_store_update_statuses(s, docs, 2, &err);
+    int r = control_store_write(s, writes, n, &err);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
-    assert_int_equal(r, WT_EIO);
-    assert_int_equal(control_store_rv(s), 10);
-    json_decref(docs[0]);
-    json_decref(docs[1]);
+    if (r < 0)
+        assert_non_null(strstr(err.msg, "state store:"));
+    return r;
 }
 
-/* Several statuses are one write: what was changed since, is gone or says the same is left out, and
- * the disk takes all or none. */
+/* Wherever the disk ends within the batch: nothing of it is there, in memory, to watchers or on
+ * the disk; and where it does not, all is. */
+static void a_batch_is_whole_or_not_there(void **unused)
+{
+    (void)unused;
+    unsigned refused = 0;
+    for (rlim_t bytes = 1024;; bytes += 4096) {
+        struct disk d;
+        struct control_write writes[BATCH];
+        open_disk(&d);
+        struct control_store *s = open_store(d.path);
+        struct told told = {s, ""};
+        two_objects(s);
+        fill_batch(s, writes);
+        control_store_on_change(s, tell, &told);
+        int r = write_limited(s, writes, BATCH, bytes);
+        if (r < 0) {
+            refused++;
+            assert_int_equal(r, WT_EIO);
+            check_untouched(s, &told);
+            for (size_t i = 0; i < BATCH; i++)
+                assert_true(writes[i].result == r && !writes[i].out);
+        }
+        control_store_free(s);
+        s = open_store(d.path);
+        assert_int_equal(control_store_rv(s), r < 0 ? 2 : 2 + BATCH);
+        assert_int_equal(control_store_count(s, model_kind_backend), r < 0 ? 2 : BATCH - 1);
+        free_writes(writes, BATCH);
+        control_store_free(s);
+        close_disk(&d);
+        if (r >= 0)
+            break;
+    }
+    assert_true(refused > 3);
+}
+
+/* So it is when the system refuses what one object of it needs; the same batch goes in later. */
+static void a_batch_survives_each_failing_call(void **unused)
+{
+    (void)unused;
+    for (uint64_t nth = 1; nth <= BATCH - 2; nth += 6) {
+        struct io_sys_fault fault;
+        struct control_store *s = NULL;
+        struct control_write writes[BATCH];
+        struct wt_err err = {0};
+        io_sys_fault_init(&fault, io_sys_real());
+        assert_int_equal(control_store_open(":memory:", &fault.sys, &s, NULL), 0);
+        struct told told = {s, ""};
+        two_objects(s);
+        control_store_on_change(s, tell, &told);
+        fill_batch(s, writes);
+        io_sys_fault_set(&fault, IO_CALL_random, nth, false);
+        assert_int_equal(control_store_write(s, writes, BATCH, &err), WT_EIO);
+        assert_int_equal(fault.n_failed, 1);
+        assert_string_equal(err.msg, "no random bytes for a uid");
+        check_untouched(s, &told);
+        assert_int_equal(control_store_write(s, writes, BATCH, &err), BATCH);
+        assert_int_equal(control_store_rv(s), 2 + BATCH);
+        free_writes(writes, BATCH);
+        control_store_free(s);
+    }
+}
+
+/* Statuses alone: what was changed since, is gone or says the same is left out. */
 static void statuses_in_one_write(void **unused)
 {
     (void)unused;
     static const char *const names[] = {"changed", "gone", "new", "same", "other"};
-    char dir[] = "/tmp/watari-store-XXXXXX", path[64], other[80];
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/control.db", dir);
-    struct control_store *s = open_store(path);
-    json_t *docs[5], *stored, *spec;
+    static const int results[] = {WT_ECONFLICT, WT_ENOENT, 0, 0, 0};
+    struct control_store *s = open_store(":memory:");
+    struct control_write writes[5];
+    json_t *stored;
     for (size_t i = 0; i < 5; i++) {
         json_t *doc = backend(names[i], 80);
         assert_int_equal(control_store_create(s, doc, 0, &stored, NULL), 0);
-        docs[i] = with_status(stored, i == 3 ? 0 : 7);
+        writes[i] = write_of(CONTROL_UPDATE, with_status(stored, i == 3 ? 0 : 7));
+        writes[i].parts = CONTROL_STATUS;
         json_decref(stored);
         json_decref(doc);
     }
-    spec = backend("changed", 81);
+    json_t *spec = backend("changed", 81);
     assert_int_equal(control_store_update(s, spec, CONTROL_SPEC, NULL, 0, NULL, NULL), 0);
     assert_int_equal(
         control_store_delete(s, model_kind_backend, "default", "gone", 0, 0, NULL, NULL), 0);
-    assert_int_equal(control_store_update(s, docs[3], CONTROL_STATUS, NULL, 0, &stored, NULL), 0);
-    json_decref(docs[3]);
-    docs[3] = stored;
-    assert_int_equal(control_store_rv(s), 8);
+    assert_int_equal(control_store_update(s, writes[3].doc, CONTROL_STATUS, NULL, 0, &stored, NULL),
+                     0);
+    json_decref((json_t *)writes[3].doc);
+    writes[3].doc = stored;
     struct wt_err err = {0};
-    assert_int_equal(control_store_update_statuses(s, docs, 5, &err), 2);
+    assert_int_equal(control_store_write(s, writes, 5, &err), 2);
     assert_int_equal(control_store_rv(s), 10);
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(writes[i].result, results[i]);
     const json_t *new = control_store_get(s, model_kind_backend, "default", "new");
     assert_int_equal(control_store_doc_rv(new), 9);
     assert_int_equal(generation(new), 1);
@@ -238,25 +453,9 @@ static void statuses_in_one_write(void **unused)
                      1);
     assert_null(
         json_object_get(control_store_get(s, model_kind_backend, "default", "changed"), "status"));
-    struct control_change change;
-    assert_int_equal(control_store_next(s, 9, &change), 1);
-    assert_int_equal(change.rv, 10);
-    assert_string_equal(model_name(change.doc), "other");
-    none_of_two(s, new);
-    control_store_free(s);
-    s = open_store(path);
-    assert_int_equal(control_store_rv(s), 10);
-    stored = control_store_get(s, model_kind_backend, "default", "other");
-    assert_int_equal(
-        json_integer_value(json_object_get(json_object_get(stored, "status"), "healthy")), 7);
-    control_store_free(s);
-    for (size_t i = 0; i < 5; i++)
-        json_decref(docs[i]);
+    free_writes(writes, 5);
     json_decref(spec);
-    unlink(path);
-    snprintf(other, sizeof(other), "%s-wal", path);
-    unlink(other);
-    rmdir(dir);
+    control_store_free(s);
 }
 
 #define HEAD(kind) "{\"apiVersion\":\"watari.dev/v1alpha1\",\"kind\":\"" kind "\","
@@ -513,6 +712,9 @@ int main(void)
         cmocka_unit_test(finalizers_hold_a_deletion),
         cmocka_unit_test(changes_are_known_or_gone),
         cmocka_unit_test(survives_a_restart_and_refuses_a_second),
+        cmocka_unit_test(a_batch_leaves_out_what_is_wrong),
+        cmocka_unit_test(a_batch_is_whole_or_not_there),
+        cmocka_unit_test(a_batch_survives_each_failing_call),
         cmocka_unit_test(statuses_in_one_write),
         cmocka_unit_test(what_is_damaged_is_not_taken_up),
         cmocka_unit_test(a_disk_that_refuses_changes_nothing),
