@@ -27,6 +27,7 @@ struct control_reconciler {
     struct control_store *store;
     struct control_reports *reports;
     struct wt_map queue; /* key -> struct due */
+    int64_t all_ms;      /* when all come into the queue */
     struct control_reconcile_stats stats;
 };
 
@@ -37,6 +38,7 @@ struct control_reconciler *control_reconciler_new(struct control_store *store,
     if (r) {
         r->store = store;
         r->reports = reports;
+        r->all_ms = INT64_MAX;
     }
     return r;
 }
@@ -76,13 +78,21 @@ void control_reconciler_add(struct control_reconciler *r, const char *key, int64
 
 void control_reconciler_add_all(struct control_reconciler *r, int64_t at_ms)
 {
+    if (at_ms < r->all_ms)
+        r->all_ms = at_ms;
+}
+
+/* Once for thousands of changes: to find the Migrations means to look at all objects. */
+static void take_up_all(struct control_reconciler *r, int64_t now_ms)
+{
     json_t *list = control_store_list(r->store, model_kind_migration, NULL), *doc;
     size_t i;
     json_array_foreach(list, i, doc)
     {
         char key[MODEL_KEY_MAX];
-        control_reconciler_add(r, model_key(doc, key, sizeof(key)), at_ms);
+        control_reconciler_add(r, model_key(doc, key, sizeof(key)), now_ms);
     }
+    r->all_ms = list ? INT64_MAX : now_ms + TRY_AGAIN_MS;
     json_decref(list);
 }
 
@@ -268,7 +278,9 @@ static void run_one(struct control_reconciler *r, const char *key, struct due *d
 int64_t control_reconciler_run(struct control_reconciler *r, bool pending, int64_t now_ms,
                                int64_t wall_ms)
 {
-    int64_t next = INT64_MAX;
+    if (r->all_ms <= now_ms)
+        take_up_all(r, now_ms);
+    int64_t next = r->all_ms;
     for (struct wt_map_entry *e = wt_map_first(&r->queue); e; e = wt_map_next(&r->queue, e)) {
         struct due *d = e->value;
         if (!control_store_get_key(r->store, e->key.ptr)) {
