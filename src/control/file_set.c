@@ -53,8 +53,11 @@ void control_file_set_forget(struct control_file_set *set)
         file_free(e->value);
     wt_map_done(&set->known);
     wt_free(set->files);
-    *set = (struct control_file_set){
-        .sys = set->sys, .readings = set->readings, .n_read = set->n_read};
+    *set = (struct control_file_set){.sys = set->sys,
+                                     .pause = set->pause,
+                                     .pause_ctx = set->pause_ctx,
+                                     .readings = set->readings,
+                                     .n_read = set->n_read};
 }
 
 static int hash_docs(const struct model_docs *docs, uint64_t *out)
@@ -164,6 +167,8 @@ static int add_file(struct control_file_set *set, const char *path, const struct
     int r = 0;
     if (!f->notes || f->young || !same_file(&f->stat, stat))
         r = read_content(set, f, stat, err);
+    if (r == 0 && set->pause)
+        r = set->pause(set->pause_ctx);
     if (r < 0)
         return r;
     f->seen = set->readings;

@@ -19,7 +19,6 @@ struct control_file_note {
     char *key; /* of the object */
     json_t
         *applied;  /* what the store held after this document was put there, a reference; or NULL */
-    bool in_force; /* the store holds just that */
     bool deleting; /* the store's object waits for deletion */
 };
 
@@ -36,6 +35,8 @@ struct control_file {
 
 struct control_file_set {
     struct io_sys *sys;
+    int (*pause)(void *ctx); /* or NULL: called between files; below 0 ends the reading */
+    void *pause_ctx;
     struct wt_map known; /* path -> struct control_file */
     uint64_t readings;
     /* The last reading, in the order of the paths, and of the names within a directory: */

@@ -15,8 +15,20 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
-enum { RESCAN_MS = 10000, SOON_MS = 1000, NAMES_TEXT = 300 };
+enum {
+    RESCAN_MS = 10000,
+    SOON_MS = 1000,
+    NAMES_TEXT = 300,
+    BATCH_MAX = 100, /* objects a transaction: the API is silent for some 20 ms of it */
+};
 #define SOURCE "watari.dev/source"
+
+/* On its way to the store in one transaction. */
+struct batch {
+    struct control_write writes[BATCH_MAX]; /* of documents that are ours */
+    struct control_file_note *notes[BATCH_MAX];
+    size_t n;
+};
 
 struct control_files {
     struct control_store *store;
@@ -27,6 +39,9 @@ struct control_files {
     uint64_t hash;  /* of the last reading */
     uint64_t told;  /* the mistake of the last reading, as a hash; 0: none */
     uint64_t looks; /* of the files then */
+    struct batch batch;
+    size_t n_changed; /* objects, by this reading so far */
+    bool applying;
     int64_t rest_ms;
     int64_t removal_ms;             /* when its removals may be carried out; 0: there are none */
     uint64_t kept, deleting;        /* what was said to be so, as a hash; 0: nothing is */
@@ -55,6 +70,22 @@ void control_files_free(struct control_files *f)
     wt_free(f);
 }
 
+void control_files_on_pause(struct control_files *f, int (*pause)(void *ctx), void *ctx)
+{
+    f->set.pause = pause;
+    f->set.pause_ctx = ctx;
+}
+
+bool control_files_applying(const struct control_files *f)
+{
+    return f->applying;
+}
+
+static int pause_now(struct control_files *f)
+{
+    return f->set.pause ? f->set.pause(f->set.pause_ctx) : 0;
+}
+
 struct control_files_stats control_files_stats(const struct control_files *f)
 {
     struct control_files_stats stats = f->stats;
@@ -62,17 +93,22 @@ struct control_files_stats control_files_stats(const struct control_files *f)
     return stats;
 }
 
-static void check_alone(struct control_file *file, struct model_errors *errors)
+static int check_alone(struct control_files *f, struct control_file *file,
+                       struct model_errors *errors)
 {
+    int code = 0;
     unsigned errors_before = errors->n_errors + errors->n_more,
              warnings_before = errors->n_warnings;
     if (file->clean)
-        return;
-    for (size_t i = 0; i < file->docs.n; i++)
+        return 0;
+    for (size_t i = 0; code == 0 && i < file->docs.n; i++) {
         model_check(file->docs.items[i].json, file->docs.items[i].lines, file->docs.items[i].file,
                     errors);
-    file->clean = errors->n_errors + errors->n_more == errors_before &&
+        code = pause_now(f);
+    }
+    file->clean = code == 0 && errors->n_errors + errors->n_more == errors_before &&
                   errors->n_warnings == warnings_before && warnings_before < MODEL_ERRORS_MAX;
+    return code;
 }
 
 static int check_together(const struct control_file_set *set, struct model_errors *errors)
@@ -93,10 +129,9 @@ static void check_updates(const struct control_files *f, const struct control_fi
                           struct model_errors *errors)
 {
     for (size_t i = 0; i < file->docs.n; i++) {
-        struct control_file_note *note = &file->notes[i];
+        const struct control_file_note *note = &file->notes[i];
         const json_t *old = control_store_get_key(f->store, note->key);
-        note->in_force = old && old == note->applied;
-        if (old && !note->in_force)
+        if (old && old != note->applied)
             model_check_update(old, file->docs.items[i].json, errors);
     }
 }
@@ -115,15 +150,15 @@ static int check_all(struct control_files *f, struct wt_err *err)
 {
     struct model_errors errors = {0};
     int code = 0;
-    for (size_t i = 0; i < f->set.n_files; i++)
-        check_alone(f->set.files[i], &errors);
-    if (errors.n_errors == 0 && check_together(&f->set, &errors) < 0)
+    for (size_t i = 0; code == 0 && i < f->set.n_files; i++)
+        code = check_alone(f, f->set.files[i], &errors);
+    if (code == 0 && errors.n_errors == 0 && check_together(&f->set, &errors) < 0)
         code = wt_fail(err, WT_ENOMEM, "out of memory");
-    for (size_t i = 0; errors.n_errors == 0 && i < f->set.n_files; i++)
+    for (size_t i = 0; code == 0 && errors.n_errors == 0 && i < f->set.n_files; i++)
         check_updates(f, f->set.files[i], &errors);
-    for (unsigned i = 0; errors.n_errors == 0 && i < errors.n_warnings; i++)
+    for (unsigned i = 0; code == 0 && errors.n_errors == 0 && i < errors.n_warnings; i++)
         wt_log(WT_LOG_WARN, "%s", errors.warnings[i].text);
-    if (errors.n_errors)
+    if (code == 0 && errors.n_errors)
         code = sentence(&errors, err);
     model_errors_done(&errors);
     return code;
@@ -163,27 +198,98 @@ static json_t *prepare(const json_t *doc, const json_t *old)
     return made;
 }
 
+/* ---- batches ---- */
+
+static void add_write(struct batch *b, enum control_verb verb, json_t *doc,
+                      struct control_file_note *note)
+{
+    b->notes[b->n] = note;
+    b->writes[b->n++] = (struct control_write){
+        .verb = verb, .doc = doc, .parts = verb == CONTROL_UPDATE ? (unsigned)CONTROL_SPEC : 0};
+}
+
+static int write_batch(struct control_files *f, struct wt_err *err)
+{
+    int r = control_store_write(f->store, f->batch.writes, f->batch.n, err);
+    f->n_changed += r > 0 ? (size_t)r : 0;
+    return r < 0 ? r : 0;
+}
+
+/* Forgets what is in it; then others have their turn. */
+static int end_batch(struct control_files *f, int code)
+{
+    struct batch *b = &f->batch;
+    for (size_t i = 0; i < b->n; i++) {
+        json_decref((json_t *)b->writes[i].doc);
+        json_decref(b->writes[i].out);
+    }
+    b->n = 0;
+    f->applying = f->n_changed > 0;
+    return code == 0 ? pause_now(f) : code;
+}
+
+/* What is wrong with one object stops no other. `wrong`: the first such sentence. */
+static int put_batch(struct control_files *f, struct wt_err *wrong, struct wt_err *err)
+{
+    struct batch *b = &f->batch;
+    int code = write_batch(f, err);
+    for (size_t i = 0; code == 0 && i < b->n; i++) {
+        struct control_write *w = &b->writes[i];
+        if (w->result < 0 && !wrong->code)
+            wt_fail(wrong, w->result, "%s: %s", b->notes[i]->key, wt_code_text(w->result));
+        if (w->result < 0)
+            continue;
+        json_decref(b->notes[i]->applied);
+        b->notes[i]->applied = json_incref(w->out);
+    }
+    return end_batch(f, code);
+}
+
+/* Others may have changed the object since all was checked. */
+static bool may_update(const json_t *old, const json_t *doc, struct wt_err *wrong)
+{
+    struct model_errors errors = {0};
+    bool may = model_check_update(old, doc, &errors) == 0;
+    if (!may && !wrong->code)
+        sentence(&errors, wrong);
+    model_errors_done(&errors);
+    return may;
+}
+
 static int put(struct control_files *f, const json_t *doc, struct control_file_note *note,
-               struct wt_err *err)
+               struct wt_err *wrong, struct wt_err *err)
 {
     const json_t *old = control_store_get_key(f->store, note->key);
-    uint64_t rv = control_store_rv(f->store);
-    json_t *made = prepare(doc, old), *now = NULL;
+    if (old && (old == note->applied || !may_update(old, doc, wrong)))
+        return 0;
+    json_t *made = prepare(doc, old);
     if (!made)
-        return wt_fail(err, WT_ENOMEM, "out of memory");
-    int r = old ? control_store_update(f->store, made, CONTROL_SPEC, NULL, 0, &now, err)
-                : control_store_create(f->store, made, 0, &now, err);
-    json_decref(made);
-    if (r < 0)
-        return wt_wrap(err, r, "%s", note->key);
-    json_decref(note->applied);
-    note->applied = now;
-    return control_store_rv(f->store) != rv;
+        return wt_fail(err, WT_ENOMEM, "%s: out of memory", note->key);
+    add_write(&f->batch, old ? CONTROL_UPDATE : CONTROL_CREATE, made, note);
+    return f->batch.n == BATCH_MAX ? put_batch(f, wrong, err) : 0;
+}
+
+static int put_all(struct control_files *f, struct wt_err *err)
+{
+    struct wt_err wrong = {0};
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < f->set.n_files; i++) {
+        const struct control_file *file = f->set.files[i];
+        for (size_t k = 0; code == 0 && k < file->docs.n; k++)
+            code = put(f, file->docs.items[k].json, &file->notes[k], &wrong, err);
+    }
+    if (code < 0)
+        return end_batch(f, code);
+    if (f->batch.n)
+        code = put_batch(f, &wrong, err);
+    if (code == 0 && wrong.code)
+        code = wt_fail(err, wrong.code, "%s", wrong.msg);
+    return code;
 }
 
 /* ---- removal ---- */
 
-/* What the documents of all files are in the store, by address. */
+/* What the store holds of the documents of all files, by address. */
 struct present {
     const json_t **items;
     size_t n;
@@ -195,14 +301,15 @@ static int by_address(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static int list_present(const struct control_file_set *set, struct present *out)
+static int list_present(const struct control_files *f, struct present *out, struct wt_err *err)
 {
+    const struct control_file_set *set = &f->set;
     struct present p = {wt_calloc(set->n_docs + 1, sizeof(json_t *)), 0};
     if (!p.items)
-        return WT_ENOMEM;
+        return wt_fail(err, WT_ENOMEM, "out of memory");
     for (size_t i = 0; i < set->n_files; i++)
         for (size_t k = 0; k < set->files[i]->docs.n; k++)
-            p.items[p.n++] = set->files[i]->notes[k].applied;
+            p.items[p.n++] = control_store_get_key(f->store, set->files[i]->notes[k].key);
     qsort(p.items, p.n, sizeof(json_t *), by_address);
     *out = p;
     return 0;
@@ -320,29 +427,57 @@ static void keep(struct removal *r, json_t *migration, const char *key)
     json_array_append(r->kept_by, migration);
 }
 
-static int remove_of(struct removal *r, const struct model_kind *kind, struct wt_err *err)
+/* Takes up what is of that kind, as far as the batch has room. */
+static int take_of(struct removal *r, const struct model_kind *kind, struct wt_err *err)
 {
     json_t *list = control_store_list(r->f->store, kind, NULL), *doc;
     size_t i;
-    int code = list ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
     json_array_foreach(list, i, doc)
     {
         char key[MODEL_KEY_MAX];
-        if (code < 0 || !is_absent(&r->present, doc))
+        if (r->f->batch.n == BATCH_MAX || !is_absent(&r->present, doc))
             continue;
         json_t *migration = migration_of(r->migrations, doc);
-        model_key(doc, key, sizeof(key));
-        if (migration) {
-            keep(r, migration, key);
-            continue;
-        }
-        code = control_store_delete(r->f->store, kind, model_namespace(doc), model_name(doc), 0, 0,
-                                    NULL, err);
-        if (code == 0)
-            add_name(&r->removed, key);
+        if (migration)
+            keep(r, migration, model_key(doc, key, sizeof(key)));
+        else
+            add_write(&r->f->batch, CONTROL_DELETE, json_incref(doc), NULL);
     }
     json_decref(list);
-    return code;
+    return list ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+}
+
+static void forget_seen(struct removal *r)
+{
+    wt_free(r->present.items);
+    json_decref(r->migrations);
+    json_decref(r->kept_by);
+    r->present = (struct present){0};
+    r->migrations = r->kept_by = NULL;
+    r->kept = (struct names){0};
+}
+
+/* Looks anew at everything, as others may have run since the last one. */
+static int remove_batch(struct removal *r, bool *out_more, struct wt_err *err)
+{
+    struct batch *b = &r->f->batch;
+    forget_seen(r);
+    r->migrations = control_store_list(r->f->store, model_kind_migration, NULL);
+    r->kept_by = json_array();
+    int code = r->migrations && r->kept_by ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+    if (code == 0)
+        code = list_present(r->f, &r->present, err);
+    for (unsigned k = 0; code == 0 && k < model_kinds_len; k++)
+        code = take_of(r, &model_kinds[k], err);
+    *out_more = b->n == BATCH_MAX;
+    if (code == 0)
+        code = write_batch(r->f, err);
+    for (size_t i = 0; code == 0 && i < b->n; i++) {
+        char key[MODEL_KEY_MAX];
+        if (b->writes[i].result == 0)
+            add_name(&r->removed, model_key(b->writes[i].doc, key, sizeof(key)));
+    }
+    return end_batch(r->f, code);
 }
 
 static void tell_removed(const struct removal *r, int64_t wall_ms)
@@ -374,50 +509,47 @@ static void tell_kept(const struct removal *r, int64_t wall_ms)
         control_event_emit(r->f->store, m, true, "Kept", text, wall_ms);
 }
 
+static int count_absent(const struct control_files *f, struct wt_err *err)
+{
+    struct present present;
+    const json_t *doc;
+    int n = 0, code = list_present(f, &present, err);
+    if (code < 0)
+        return code;
+    for (size_t at = 0; (doc = control_store_walk(f->store, &at));)
+        n += is_absent(&present, doc);
+    wt_free(present.items);
+    return n;
+}
+
 /* Objects from files that are in none any more: removed when asked to. How many there are still. */
 static int remove_absent(struct control_files *f, bool remove, int64_t wall_ms, struct wt_err *err)
 {
     struct removal r = {.f = f};
-    const json_t *doc;
-    int n = 0, code = 0;
-    if (list_present(&f->set, &r.present) < 0)
-        return wt_fail(err, WT_ENOMEM, "out of memory");
-    for (size_t at = 0; (doc = control_store_walk(f->store, &at));)
-        n += is_absent(&r.present, doc);
-    if (n && remove) {
-        r.migrations = control_store_list(f->store, model_kind_migration, NULL);
-        r.kept_by = json_array();
-        code = r.migrations && r.kept_by ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
-        for (unsigned k = 0; code == 0 && k < model_kinds_len; k++)
-            code = remove_of(&r, &model_kinds[k], err);
+    int n = count_absent(f, err), code = n < 0 ? n : 0;
+    bool more = n > 0 && remove;
+    while (code == 0 && more)
+        code = remove_batch(&r, &more, err);
+    if (n > 0 && remove) {
         tell_removed(&r, wall_ms);
         n = (int)r.kept.n;
     }
     if (n == 0 || remove)
         tell_kept(&r, wall_ms);
-    json_decref(r.migrations);
-    json_decref(r.kept_by);
-    wt_free(r.present.items);
+    forget_seen(&r);
     return code < 0 ? code : n;
 }
 
 static int apply(struct control_files *f, bool remove, int64_t wall_ms, int *out_absent,
                  struct wt_err *err)
 {
-    uint64_t rv = control_store_rv(f->store);
-    int code = 0;
-    for (size_t i = 0; i < f->set.n_files; i++) {
-        const struct control_file *file = f->set.files[i];
-        for (size_t k = 0; code >= 0 && k < file->docs.n; k++)
-            if (!file->notes[k].in_force)
-                code = put(f, file->docs.items[k].json, &file->notes[k], err);
-    }
-    if (code >= 0)
+    int code = put_all(f, err);
+    if (code == 0)
         code = remove_absent(f, remove, wall_ms, err);
     if (code < 0)
         return code;
     *out_absent = code;
-    return control_store_rv(f->store) != rv;
+    return f->n_changed > 0;
 }
 
 /* ---- what is deleted though a file names it ---- */
@@ -488,6 +620,7 @@ int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int
     int absent = 0;
     err = err ? err : &own;
     *out_again_ms = RESCAN_MS;
+    f->n_changed = 0;
     if (force)
         control_file_set_forget(&f->set);
     int code = read_all(f, err);
@@ -506,6 +639,9 @@ int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int
         f->removal_ms = code >= 0 && absent ? now_ms + f->rest_ms : 0;
         f->stats.applied += code >= 0;
     }
+    f->applying = false;
+    if (code == WT_ECANCELED)
+        return code;
     if (code < 0) {
         f->stats.rejected++;
         f->read_once = false;

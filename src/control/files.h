@@ -4,6 +4,9 @@
  * An object that came from a file and is in none any more is removed, but never on a reading that
  * is empty, and only once the files have rested: a file that is still being written looks like a
  * shorter one. Nor while users are on their way between two sides of which it is a part.
+ *
+ * Many changes go to the store in several transactions, so that others run in between; what they
+ * see then is a part of a reading (control_files_applying()).
  */
 #ifndef CONTROL_FILES_H
 #define CONTROL_FILES_H
@@ -25,6 +28,12 @@ struct control_files_stats {
 struct control_files *control_files_new(struct control_store *store, struct io_sys *sys,
                                         const char *const *paths, size_t n_paths, int64_t rest_ms);
 void control_files_free(struct control_files *f);
+
+/* `pause` is called every few objects while a reading is taken in, and may let others run; when it
+ * fails (WT_ECANCELED) the reading ends there. */
+void control_files_on_pause(struct control_files *f, int (*pause)(void *ctx), void *ctx);
+/* In a pause: the store holds a part of what is to change, the rest follows. */
+bool control_files_applying(const struct control_files *f);
 
 /* Reads and applies when something differs from the last reading. 1: objects changed, 0: nothing
  * did, or an error whose sentences name file and line. *out_again_ms is when to call again at the

@@ -1,5 +1,6 @@
 #include "control/control.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/api.h"
@@ -25,6 +26,7 @@ enum {
     SETTLE_MAX_MS = 500,
     BODY_MAX = 3 << 20,
     CONNECTIONS_MAX = 256,
+    TURN_MS = 10, /* of work on files before others have their turn */
     TRY_AGAIN_MS = 5000,
 };
 
@@ -45,6 +47,7 @@ struct control {
     struct io_fiber *fibers[3];
     int64_t started_ms, started_wall_ms;
     bool read_files_again;
+    bool held; /* of a reading of files a part is in force: nothing is made of it yet */
     char files_wrong[sizeof(((struct wt_err *)0)->msg)]; /* said already; "": they are right */
     int result;
     struct wt_err *err;
@@ -75,16 +78,22 @@ static void on_change(void *ctx, const struct control_change *change)
     io_cond_broadcast(&c->work);
 }
 
+/* Before proxies get anything: one that knows more than we do (our store was lost) must not be told
+ * less first. */
+static void plan_all(struct control *c)
+{
+    control_reconciler_add_all(c->reconciler, io_now_ms());
+    bool pending = io_now_ms() - c->started_ms < GRACE_MS;
+    control_reconciler_run(c->reconciler, pending, io_now_ms(), steady_wall_ms(c));
+    io_cond_broadcast(&c->work);
+}
+
 static void on_report(void *ctx, const json_t *report)
 {
     struct control *c = ctx;
     (void)report;
-    control_reconciler_add_all(c->reconciler, io_now_ms());
-    /* Before the answer: a proxy that knows more than we do (our store was lost) must not be told
-     * less first. */
-    bool pending = io_now_ms() - c->started_ms < GRACE_MS;
-    control_reconciler_run(c->reconciler, pending, io_now_ms(), steady_wall_ms(c));
-    io_cond_broadcast(&c->work);
+    if (!c->held)
+        plan_all(c);
 }
 
 static void handle(void *ctx, const struct rpc_request *request, struct rpc_reply *reply)
@@ -145,7 +154,9 @@ static void run_reconciler(void *arg)
     while (r != WT_ECANCELED) {
         int64_t now = io_now_ms();
         bool pending = now - c->started_ms < GRACE_MS;
-        int64_t next = control_reconciler_run(c->reconciler, pending, now, steady_wall_ms(c));
+        int64_t next = c->held
+                           ? INT64_MAX
+                           : control_reconciler_run(c->reconciler, pending, now, steady_wall_ms(c));
         /* What a run itself put into the queue is due at once: let others in between. */
         if (next <= now)
             r = io_sleep_until(now + 1);
@@ -161,12 +172,35 @@ static void run_status(void *arg)
     while (r != WT_ECANCELED) {
         int64_t now = io_now_ms();
         bool pending = now - c->started_ms < GRACE_MS;
-        int64_t next = control_status_run(c->status, pending, now, steady_wall_ms(c));
+        int64_t next =
+            c->held ? INT64_MAX : control_status_run(c->status, pending, now, steady_wall_ms(c));
         int64_t end = c->started_ms + GRACE_MS;
         r = io_cond_wait(&c->work, pending && end < next ? end
                                    : next == INT64_MAX   ? IO_NEVER
                                                          : next);
     }
+}
+
+/* In the middle of a reading. The API answers; proxies, Migrations and statuses wait until all of
+ * it is in force: a route must not be seen before its Backend. */
+static int let_others_run(void *ctx)
+{
+    struct control *c = ctx;
+    struct io_sys *sys = io_sys_here();
+    if (sys->mono_ns(sys) - io_now_ns() < TURN_MS * WT_MS_NS)
+        return 0;
+    c->held = control_files_applying(c->files);
+    io_yield();
+    return io_canceled() ? WT_ECANCELED : 0;
+}
+
+static void release(struct control *c)
+{
+    if (!c->held)
+        return;
+    c->held = false;
+    plan_all(c);
+    io_cond_broadcast(&c->published);
 }
 
 static void apply_files(struct control *c, bool force, int64_t *again_ms)
@@ -175,6 +209,9 @@ static void apply_files(struct control *c, bool force, int64_t *again_ms)
     if (c->watched.fd >= 0)
         control_files_watch(c->files, c->watched.fd);
     int r = control_files_apply(c->files, force, io_now_ms(), io_wall_ms(), again_ms, &err);
+    release(c);
+    if (r == WT_ECANCELED)
+        return;
     if (r < 0 && strcmp(c->files_wrong, err.msg) != 0)
         wt_log(WT_LOG_ERROR, "the files are refused: what was in force before stays");
     else if (r >= 0 && *c->files_wrong)
@@ -328,6 +365,8 @@ static int open_all(struct control *c, struct wt_err *err)
                           : NULL;
     if (!c->reconciler || !c->status || (o->n_files && !c->files))
         return wt_fail(err, WT_ENOMEM, "out of memory");
+    if (c->files)
+        control_files_on_pause(c->files, let_others_run, c);
     control_store_on_change(c->store, on_change, c);
     c->api = (struct control_api){.store = c->store,
                                   .changed = &c->changed,
@@ -338,6 +377,7 @@ static int open_all(struct control *c, struct wt_err *err)
                                     .publisher = c->publisher,
                                     .reports = c->reports,
                                     .published = &c->published,
+                                    .held = &c->held,
                                     .reported = on_report,
                                     .ctx = c};
     return 0;

@@ -34,8 +34,8 @@ static void send_answer(struct control_sync *s, const char *store, uint64_t have
                         struct rpc_reply *reply)
 {
     const struct model_snapshot *snapshot = control_publisher_snapshot(s->publisher);
-    json_t *delta = NULL;
-    if (model_snapshot_delta(snapshot, wt_str_z(store), have, &delta) < 0) {
+    json_t *delta = json_null();
+    if (!*s->held && model_snapshot_delta(snapshot, wt_str_z(store), have, &delta) < 0) {
         control_send_status(reply, 503, "out of memory");
         return;
     }
@@ -86,7 +86,7 @@ void control_sync_handle(struct control_sync *s, const struct rpc_request *reque
     json_decref(report);
     int64_t until = io_now_ms() + (wait < 0 ? 0 : wait > WAIT_MAX_MS ? WAIT_MAX_MS : wait);
     int r = 0;
-    while (r == 0 && !is_behind(s, store, (uint64_t)have) && io_now_ms() < until)
+    while (r == 0 && (*s->held || !is_behind(s, store, (uint64_t)have)) && io_now_ms() < until)
         r = rpc_reply_wait(reply, s->published, until);
     if (r == 0)
         send_answer(s, store, (uint64_t)have, give_key, reply);

@@ -13,7 +13,8 @@ struct control_sync {
     struct control_store *store;
     struct control_publisher *publisher;
     struct control_reports *reports;
-    struct io_cond *published;                         /* broadcast when the snapshot changed */
+    struct io_cond *published; /* broadcast when the snapshot changed, or is held no more */
+    const bool *held;          /* the snapshot is half of a change: nobody gets it now */
     void (*reported)(void *ctx, const json_t *report); /* after each report: plan again */
     void *ctx;
     uint64_t requests;

@@ -2,6 +2,7 @@
  * more than a sentence. */
 #include "control/files.h"
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
@@ -10,8 +11,12 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -303,6 +308,241 @@ static void what_was_deleted_is_made_anew(void **unused)
     teardown(&s);
 }
 
+/* ---- many at once: several transactions, and others in between ---- */
+
+enum { CROWD = 350 };
+
+/* What a pause does, and what was told. */
+struct crowd {
+    struct site site;
+    unsigned pauses, applying, end_at; /* end_at: the pause that ends the reading; 0: none */
+    void (*once)(struct crowd *c);     /* in the first pause within the changes */
+    uint64_t told_rv;
+};
+
+static void write_crowd(struct crowd *c, int n, const char *port)
+{
+    wt_autobuf struct wt_buf text = wt_buf_make(1 << 20);
+    for (int i = 0; i < n; i++) {
+        wt_buf_printf(&text, "---\napiVersion: watari.dev/v1alpha1\nkind: Backend\n");
+        wt_buf_printf(&text, "metadata: {name: b%03d}\n", i);
+        wt_buf_printf(&text, "spec: {endpoints: [{address: 10.0.0.1, port: %s}]}\n", port);
+    }
+    assert_false(wt_buf_error(&text));
+    assert_int_equal(
+        io_file_write(io_sim_sys(c->site.sim), "/site/crowd.yaml", wt_buf_str(&text), 0600, NULL),
+        0);
+}
+
+static int pause_crowd(void *ctx)
+{
+    struct crowd *c = ctx;
+    c->pauses++;
+    if (control_files_applying(c->site.files)) {
+        c->applying++;
+        if (c->once)
+            c->once(c);
+        c->once = NULL;
+    }
+    return c->pauses == c->end_at ? WT_ECANCELED : 0;
+}
+
+static void told(void *ctx, const struct control_change *change)
+{
+    struct crowd *c = ctx;
+    assert_int_equal(change->rv, c->told_rv + 1); /* each once, none left out */
+    assert_int_equal(control_store_doc_rv(change->doc), change->rv);
+    c->told_rv = change->rv;
+}
+
+static void setup_crowd(struct crowd *c)
+{
+    *c = (struct crowd){0};
+    setup(&c->site, dir, 1);
+    control_files_on_pause(c->site.files, pause_crowd, c);
+    control_store_on_change(c->site.store, told, c);
+    write_crowd(c, CROWD, "80");
+    pass(&c->site, LATER_MS);
+}
+
+static size_t backends(const struct crowd *c)
+{
+    return control_store_count(c->site.store, model_kind_backend);
+}
+
+static void api_puts(struct crowd *c, const char *name, enum control_verb verb, int port)
+{
+    json_t *doc =
+        json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:[{s:s, s:i}]}}", "apiVersion",
+                  "watari.dev/v1alpha1", "kind", "Backend", "metadata", "name", name, "namespace",
+                  "default", "spec", "endpoints", "address", "10.0.0.1", "port", port);
+    struct control_write w = {.verb = verb, .doc = doc, .parts = CONTROL_SPEC};
+    assert_int_equal(control_store_write(c->site.store, &w, 1, NULL), 1);
+    assert_int_equal(w.result, 0);
+    json_decref(w.out);
+    json_decref(doc);
+}
+
+/* The API in the middle of it: one is there before the files get to it, two were put already. */
+static void meddle(struct crowd *c)
+{
+    size_t n = backends(c);
+    assert_true(n > 1 && n < CROWD);
+    api_puts(c, "b349", CONTROL_CREATE, 7777);
+    api_puts(c, "b001", CONTROL_UPDATE, 7777);
+    api_puts(c, "b002", CONTROL_DELETE, 80);
+}
+
+static void many_changes_let_others_in(void **unused)
+{
+    struct crowd c;
+    struct wt_err err;
+    setup_crowd(&c);
+    c.once = meddle;
+    assert_int_equal(apply(&c.site, &err), 1);
+    assert_true(c.applying >= 3);
+    assert_false(control_files_applying(c.site.files));
+    assert_int_equal(backends(&c), CROWD - 1);
+    assert_int_equal(port_of(&c.site, "b349"), 80);
+    assert_int_equal(port_of(&c.site, "b001"), 7777);
+    assert_int_equal(c.told_rv, CROWD + 3);
+    /* The next change brings back what the API has changed since. */
+    write_crowd(&c, CROWD, "81");
+    assert_int_equal(apply(&c.site, &err), 1);
+    assert_int_equal(backends(&c), CROWD);
+    assert_int_equal(port_of(&c.site, "b001"), 81);
+    assert_int_equal(c.told_rv, 2 * CROWD + 3);
+    /* Nothing to do: nobody has to wait. */
+    unsigned applying = c.applying;
+    pass(&c.site, LATER_MS);
+    assert_int_equal(apply(&c.site, &err), 0);
+    assert_int_equal(c.applying, applying);
+    teardown(&c.site);
+}
+
+static void create_another_class(struct crowd *c)
+{
+    json_t *doc = json_pack("{s:s, s:s, s:{s:s}, s:{s:s}}", "apiVersion",
+                            "gateway.networking.k8s.io/v1", "kind", "GatewayClass", "metadata",
+                            "name", "watari", "spec", "controllerName", "example.com/another");
+    assert_int_equal(control_store_create(c->site.store, doc, 0, NULL, NULL), 0);
+    json_decref(doc);
+}
+
+/* It was right when all was checked; what came in between may not be changed. */
+static void one_that_has_become_wrong_stops_no_other(void **unused)
+{
+    struct crowd c;
+    struct wt_err err;
+    setup_crowd(&c);
+    write_file(
+        &c.site, "/site/later.yaml",
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\n"
+        "metadata: {name: watari}\nspec: {controllerName: watari.dev/gateway}\n" BACKEND("last"));
+    c.once = create_another_class;
+    assert_int_equal(apply(&c.site, &err), WT_EINVAL);
+    assert_non_null(strstr(err.msg, "controllerName"));
+    assert_int_equal(backends(&c), CROWD + 1);
+    assert_int_equal(port_of(&c.site, "last"), 80);
+    assert_int_equal(control_store_delete(c.site.store, model_kind_gateway_class, NULL, "watari", 0,
+                                          0, NULL, NULL),
+                     0);
+    assert_int_equal(apply(&c.site, &err), 1);
+    assert_int_equal(control_store_count(c.site.store, model_kind_gateway_class), 1);
+    teardown(&c.site);
+}
+
+/* In the middle of the removals someone changes what the files still name. */
+static void change_one_that_stays(struct crowd *c)
+{
+    api_puts(c, "b000", CONTROL_UPDATE, 7777);
+}
+
+static void many_removals_let_others_in(void **unused)
+{
+    struct crowd c;
+    struct wt_err err;
+    setup_crowd(&c);
+    assert_int_equal(apply(&c.site, &err), 1);
+    write_crowd(&c, 1, "80");
+    assert_int_equal(apply_later(&c.site), 0);
+    assert_int_equal(backends(&c), CROWD);
+    unsigned applying = c.applying;
+    c.once = change_one_that_stays;
+    assert_int_equal(apply_later(&c.site), 1);
+    assert_true(c.applying - applying >= 3);
+    assert_int_equal(backends(&c), 1);
+    assert_int_equal(port_of(&c.site, "b000"), 7777);
+    assert_int_equal(events(&c.site, "Files", "Removed"), 1);
+    teardown(&c.site);
+}
+
+/* Wherever control is told to end: what was put is whole, and the rest is made up for. */
+static void a_reading_may_end_in_any_pause(void **unused)
+{
+    struct crowd c;
+    struct wt_err err;
+    setup_crowd(&c);
+    assert_int_equal(apply(&c.site, &err), 1);
+    unsigned pauses = c.pauses;
+    teardown(&c.site);
+    for (unsigned at = 1; at <= pauses; at += 1 + (pauses - at) / 5) {
+        setup_crowd(&c);
+        c.end_at = at;
+        assert_int_equal(apply(&c.site, &err), WT_ECANCELED);
+        assert_false(control_files_applying(c.site.files));
+        assert_int_equal(backends(&c), c.told_rv);
+        assert_int_equal(events(&c.site, "Files", "Rejected"), 0);
+        c.end_at = 0;
+        apply(&c.site, &err);
+        assert_int_equal(backends(&c), CROWD);
+        assert_int_equal(c.told_rv, CROWD);
+        teardown(&c.site);
+    }
+}
+
+/* The disk is full after so many bytes: the batches before are in force, of the one nothing is. */
+static void a_full_disk_ends_between_batches(void **unused)
+{
+    char path[] = "/tmp/watari-files-XXXXXX", db[64], wal[80];
+    struct crowd c;
+    struct wt_err err;
+    struct rlimit was, tight;
+    assert_non_null(mkdtemp(path));
+    snprintf(db, sizeof(db), "%s/control.db", path);
+    snprintf(wal, sizeof(wal), "%s-wal", db);
+    setup_crowd(&c);
+    control_files_free(c.site.files);
+    control_store_free(c.site.store);
+    assert_int_equal(control_store_open(db, io_sys_real(), &c.site.store, NULL), 0);
+    control_store_on_change(c.site.store, told, &c);
+    c.site.files = control_files_new(c.site.store, &c.site.fault.sys, dir, 1, REST_MS);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    tight = was;
+    tight.rlim_cur = 240 << 10;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    int r = apply(&c.site, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(r, WT_EIO);
+    assert_non_null(strstr(err.msg, "state store:"));
+    size_t n = backends(&c);
+    assert_true(n > 0 && n < CROWD && n % 50 == 0);
+    assert_int_equal(c.told_rv, n);
+    control_files_free(c.site.files);
+    control_store_free(c.site.store);
+    assert_int_equal(control_store_open(db, io_sys_real(), &c.site.store, NULL), 0);
+    assert_int_equal(backends(&c), n);
+    c.site.files = control_files_new(c.site.store, &c.site.fault.sys, dir, 1, REST_MS);
+    assert_int_equal(apply(&c.site, &err), 1);
+    assert_int_equal(backends(&c), CROWD);
+    assert_int_equal(control_store_rv(c.site.store), CROWD);
+    teardown(&c.site);
+    unlink(db);
+    unlink(wal);
+    rmdir(path);
+}
+
 /* One change; a directory and three files are looked at; the nth call of `kind` fails, once. */
 static int play(struct site *s, enum io_call kind, uint64_t nth, size_t short_bytes,
                 struct wt_err *err)
@@ -397,6 +637,11 @@ int main(void)
         cmocka_unit_test(files_overrule_the_api),
         cmocka_unit_test(parts_of_a_running_migration_are_kept),
         cmocka_unit_test(what_was_deleted_is_made_anew),
+        cmocka_unit_test(many_changes_let_others_in),
+        cmocka_unit_test(one_that_has_become_wrong_stops_no_other),
+        cmocka_unit_test(many_removals_let_others_in),
+        cmocka_unit_test(a_reading_may_end_in_any_pause),
+        cmocka_unit_test(a_full_disk_ends_between_batches),
         cmocka_unit_test(each_call_fails_once),
         cmocka_unit_test(text_that_is_no_object_is_refused),
         cmocka_unit_test(a_path_that_is_no_file_is_refused),
