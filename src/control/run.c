@@ -47,7 +47,7 @@ struct control {
     struct io_fiber *fibers[3];
     int64_t started_ms, started_wall_ms;
     bool read_files_again;
-    bool held; /* of a reading of files a part is in force: nothing is made of it yet */
+    bool held; /* a reading of files is not all in force yet: nothing is made of it */
     char files_wrong[sizeof(((struct wt_err *)0)->msg)]; /* said already; "": they are right */
     int result;
     struct wt_err *err;
@@ -189,7 +189,7 @@ static int let_others_run(void *ctx)
     struct io_sys *sys = io_sys_here();
     if (sys->mono_ns(sys) - io_now_ns() < TURN_MS * WT_MS_NS)
         return 0;
-    c->held = control_files_applying(c->files);
+    c->held |= control_files_applying(c->files);
     io_yield();
     return io_canceled() ? WT_ECANCELED : 0;
 }
@@ -367,6 +367,7 @@ static int open_all(struct control *c, struct wt_err *err)
         return wt_fail(err, WT_ENOMEM, "out of memory");
     if (c->files)
         control_files_on_pause(c->files, let_others_run, c);
+    c->held = c->files != NULL; /* who was here before us may have been killed half-way */
     control_store_on_change(c->store, on_change, c);
     c->api = (struct control_api){.store = c->store,
                                   .changed = &c->changed,

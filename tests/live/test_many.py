@@ -69,9 +69,13 @@ class Many(Up):
         new.write_text(site.text())
         os.rename(new, self.files)
 
-    def value(self, name):
-        lines = self.api("/metrics").body.decode().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(name + " "))
+    def applied(self):
+        """Readings; None while nobody answers."""
+        try:
+            lines = self.api("/metrics").body.decode().splitlines()
+        except (OSError, rig.Ended, rig.WasReset):
+            return None
+        return next(int(line.split()[1]) for line in lines if line.startswith("watari_control_files_applied_total "))
 
     def routes(self):
         return json.loads(self.api("/apis/gateway.networking.k8s.io/v1/httproutes").body)
@@ -133,7 +137,7 @@ def test_all_routes_and_backends_change_at_once(up, world):
     up.pulse.longest = 0
     up.replace(many(world.origin(), "b"))
     seen = watch(up.api_port, listed["metadata"]["resourceVersion"], 2, ROUTES + 1)
-    rig.wait_for(lambda: up.value("watari_control_files_applied_total") >= 2, 30, "the second reading")
+    rig.wait_for(lambda: up.applied() == 2, 30, "the second reading")
     n = asking.n
     rig.wait_for(lambda: asking.n > n + len(HOSTS), 30, "users of what is new")
     assert not asking.wrong
@@ -141,3 +145,17 @@ def test_all_routes_and_backends_change_at_once(up, world):
     versions = [version for _, version, _, _ in seen]
     assert versions == sorted(set(versions)) and versions[0] > int(listed["metadata"]["resourceVersion"])
     assert {kind for kind, _, _, _ in seen} == {"MODIFIED"}
+
+
+def test_control_killed_half_way(up, world):
+    """What it left in the store is the half of a change; the one after it makes it whole first."""
+    listed = up.routes()
+    asking = world.keep(Asking(up.port))
+    up.replace(many(world.origin(), "b"))
+    watch(up.api_port, listed["metadata"]["resourceVersion"], 2, 1)
+    up.kill("control")
+    rig.wait_for(lambda: up.applied() == 1, 60, "the first reading of another control")
+    generations = [r["metadata"]["generation"] for r in up.routes()["items"]]
+    n = asking.n
+    rig.wait_for(lambda: asking.n > n + len(HOSTS), 30, "users of what is new")
+    assert set(generations) == {2} and not asking.wrong
