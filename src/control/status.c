@@ -8,13 +8,14 @@
 #include <string.h>
 
 enum {
-    SETTLE_MS = 300,      /* changes come in bursts, and proxies take theirs up first: a round over
-                             thousands of objects beside that costs them half as much again */
+    SETTLE_MS = 300,      /* before a round over all: proxies take a change up first, and it would
+                             cost them half as much again beside thousands of objects */
     ROUND_EVERY_MS = 500, /* from the end of one to the next, of a kind */
     SLICE_LOOKS = 200,
     SLICE_WRITES = 100, /* one transaction */
     SLICE_PAUSE_MS = 50,
     TRY_AGAIN_MS = 5000,
+    TOUCHED_MAX = 1000, /* more are all */
 };
 
 /* The order counts: routes are counted before Gateways tell how many there are. */
@@ -23,7 +24,9 @@ enum duty_kind { CLASSES, BACKENDS, ROUTES, GATEWAYS, DUTIES };
 struct duty {
     int64_t due_ms; /* INT64_MAX: nothing to do */
     int64_t not_before_ms;
-    json_t *round; /* the objects of the round that runs, or NULL */
+    bool all;        /* the next round is over all objects of the kind */
+    json_t *touched; /* else over these: an object whose members are keys */
+    json_t *round;   /* the objects of the round that runs, or NULL */
     size_t at;
 };
 
@@ -60,6 +63,8 @@ struct control_status *control_status_new(struct control_store *store,
     s->reports = reports;
     s->publisher = publisher;
     /* All is due at first: what was written before a restart may be old. */
+    for (size_t i = 0; i < DUTIES; i++)
+        s->duties[i].all = true;
     return s;
 }
 
@@ -67,8 +72,10 @@ void control_status_free(struct control_status *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < DUTIES; i++)
+    for (size_t i = 0; i < DUTIES; i++) {
         json_decref(s->duties[i].round);
+        json_decref(s->duties[i].touched);
+    }
     control_hosts_done(&s->hosts);
     control_gateways_done(&s->gateways);
     wt_free(s);
@@ -79,11 +86,29 @@ uint64_t control_status_writes(const struct control_status *s)
     return s->writes;
 }
 
-static void make_due(struct control_status *s, enum duty_kind kind, int64_t at_ms)
+static void make_all_due(struct control_status *s, enum duty_kind kind, int64_t at_ms)
 {
     struct duty *d = &s->duties[kind];
-    if (d->due_ms > at_ms)
+    if (!d->all || at_ms < d->due_ms)
         d->due_ms = at_ms;
+    d->all = true;
+    json_decref(d->touched);
+    d->touched = NULL;
+}
+
+static void touch(struct control_status *s, enum duty_kind kind, const json_t *doc, int64_t now_ms)
+{
+    struct duty *d = &s->duties[kind];
+    char key[MODEL_KEY_MAX];
+    if (d->all)
+        return; /* it is among them */
+    if (!d->touched)
+        d->touched = json_object();
+    if (json_object_size(d->touched) == TOUCHED_MAX ||
+        json_object_set_new(d->touched, model_key(doc, key, sizeof(key)), json_true()) < 0)
+        make_all_due(s, kind, now_ms + SETTLE_MS);
+    else
+        d->due_ms = now_ms;
 }
 
 void control_status_change(struct control_status *s, const struct control_change *change,
@@ -93,16 +118,24 @@ void control_status_change(struct control_status *s, const struct control_change
         const struct model_kind *kind;
         enum duty_kind duty;
         bool always; /* else only when it comes or goes */
+        bool alone;  /* it tells of nothing but itself */
     } rows[] = {
-        {model_kind_gateway_class, CLASSES, true}, {model_kind_backend, BACKENDS, true},
-        {model_kind_backend, ROUTES, false},       {model_kind_http_route, ROUTES, true},
-        {model_kind_gateway, ROUTES, true},
+        {model_kind_gateway_class, CLASSES, true, true},
+        {model_kind_backend, BACKENDS, true, true},
+        {model_kind_backend, ROUTES, false, false},
+        {model_kind_http_route, ROUTES, true, true},
+        {model_kind_gateway, ROUTES, true, false},
     };
     if (s->writing)
         return;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (rows[i].kind == change->kind && (rows[i].always || change->type != CONTROL_MODIFIED))
-            make_due(s, rows[i].duty, now_ms + SETTLE_MS);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].kind != change->kind || (!rows[i].always && change->type == CONTROL_MODIFIED))
+            continue;
+        if (rows[i].alone)
+            touch(s, rows[i].duty, change->doc, now_ms);
+        else
+            make_all_due(s, rows[i].duty, now_ms + SETTLE_MS);
+    }
 }
 
 /* ---- what each kind does: begin a round, plan one object, end the round ---- */
@@ -140,6 +173,8 @@ static void end_backends(struct control_status *s, const struct moment *m)
 static int begin_routes(struct control_status *s, const struct moment *m, struct wt_err *err)
 {
     (void)m;
+    if (!s->duties[ROUTES].all)
+        return 0;
     control_gateways_done(&s->gateways);
     return control_gateways_see(s->store, &s->gateways, err);
 }
@@ -157,7 +192,7 @@ static json_t *plan_route(struct control_status *s, json_t *doc, const struct mo
 
 static void end_routes(struct control_status *s, const struct moment *m)
 {
-    make_due(s, GATEWAYS, m->now_ms);
+    make_all_due(s, GATEWAYS, m->now_ms);
 }
 
 static uint64_t published_version(const struct control_status *s, const json_t *doc)
@@ -242,7 +277,25 @@ static void give_up(struct control_status *s, enum duty_kind kind, const struct 
     d->round = NULL;
     if (kind == ROUTES)
         control_gateways_done(&s->gateways); /* half counted */
-    make_due(s, kind, m->now_ms + TRY_AGAIN_MS);
+    make_all_due(s, kind, m->now_ms + TRY_AGAIN_MS);
+}
+
+/* NULL without memory. */
+static json_t *touched_objects(struct control_status *s, enum duty_kind kind)
+{
+    json_t *list = json_array(), *unused;
+    const char *key;
+    json_object_foreach(s->duties[kind].touched, key, unused)
+    {
+        json_t *doc = control_store_get_key(s->store, key);
+        if (!doc && kind == ROUTES)
+            control_gateways_uncount(&s->gateways, strchr(key, '/') + 1);
+        if (doc && json_array_append(list, doc) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
 }
 
 static void begin(struct control_status *s, enum duty_kind kind, const struct moment *m)
@@ -250,11 +303,16 @@ static void begin(struct control_status *s, enum duty_kind kind, const struct mo
     struct duty *d = &s->duties[kind];
     struct wt_err err = {0};
     int r = works[kind].begin ? works[kind].begin(s, m, &err) : 0;
-    d->at = 0;
-    d->due_ms = INT64_MAX;
-    d->round = r == 0 ? control_store_list(s->store, *works[kind].kind, NULL) : NULL;
+    if (r == 0)
+        d->round = d->all ? control_store_list(s->store, *works[kind].kind, NULL)
+                          : touched_objects(s, kind);
     if (r == 0 && !d->round)
         wt_fail(&err, WT_ENOMEM, "out of memory");
+    d->at = 0;
+    d->due_ms = INT64_MAX;
+    d->all = false;
+    json_decref(d->touched);
+    d->touched = NULL;
     if (!d->round)
         give_up(s, kind, m, &err);
 }
@@ -296,8 +354,8 @@ static void look_at_reports(struct control_status *s, bool pending, int64_t now_
     unsigned fresh = control_reports_fresh(s->reports, now_ms);
     uint64_t news = control_reports_news(s->reports);
     if (news != s->news || fresh != s->fresh || pending != s->pending) {
-        make_due(s, BACKENDS, now_ms);
-        make_due(s, GATEWAYS, now_ms);
+        make_all_due(s, BACKENDS, now_ms);
+        make_all_due(s, GATEWAYS, now_ms);
     }
     s->news = news;
     s->fresh = fresh;

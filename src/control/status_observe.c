@@ -110,6 +110,9 @@ int control_gateways_see(const struct control_store *store, struct control_gatew
 
 void control_gateways_done(struct control_gateways *g)
 {
+    for (struct wt_map_entry *e = wt_map_first(&g->routes); e; e = wt_map_next(&g->routes, e))
+        wt_free(e->value);
+    wt_map_done(&g->routes);
     wt_map_done(&g->counts);
     wt_arena_done(&g->arena);
     json_decref(g->docs);
@@ -155,12 +158,55 @@ static void see_refs(const struct control_store *store, const char *namespace,
         }
 }
 
-/* A route that names a listener twice is attached to it once: `counted` is what it was before. */
-static void count_listeners(struct control_gateway_count *gateway, uint64_t listeners,
-                            uint64_t counted)
+/* ---- where a route is counted ---- */
+
+struct attachment {
+    struct control_gateway_count *gateway;
+    uint64_t listeners; /* bits */
+};
+
+struct counted_route {
+    size_t n;
+    struct attachment at[];
+};
+
+static void count_at(const struct attachment *a, uint32_t by)
 {
     for (unsigned i = 0; i < CONTROL_LISTENERS_MAX; i++)
-        gateway->attached[i] += ((listeners & ~counted) >> i) & 1;
+        a->gateway->attached[i] += (a->listeners >> i) & 1 ? by : 0;
+}
+
+void control_gateways_uncount(struct control_gateways *gateways, const char *namespaced_name)
+{
+    struct counted_route *was = wt_map_take(&gateways->routes, wt_str_z(namespaced_name));
+    for (size_t i = 0; was && i < was->n; i++)
+        count_at(&was->at[i], (uint32_t)-1);
+    wt_free(was);
+}
+
+static int count_route(struct control_gateways *gateways, struct wt_str name,
+                       const struct attachment *at, size_t n, struct wt_err *err)
+{
+    struct counted_route *now = wt_malloc(sizeof(*now) + n * sizeof(*at));
+    if (!now || wt_map_put(&gateways->routes, name, now, NULL) < 0) {
+        wt_free(now);
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    }
+    now->n = n;
+    for (size_t i = 0; i < n; i++) {
+        now->at[i] = at[i];
+        count_at(&at[i], 1);
+    }
+    return 0;
+}
+
+/* A route that names a listener twice is attached to it once. */
+static struct attachment attach(struct control_gateway_count *gateway, uint64_t listeners,
+                                const struct attachment *before, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        listeners &= before[i].gateway == gateway ? ~before[i].listeners : UINT64_MAX;
+    return (struct attachment){gateway, listeners};
 }
 
 int control_route_see(const struct control_store *store, struct control_gateways *gateways,
@@ -168,9 +214,13 @@ int control_route_see(const struct control_store *store, struct control_gateways
 {
     wt_autoarena struct wt_arena arena = wt_arena_make(ROUTE_BYTES);
     const char *namespace = model_namespace(doc);
-    const struct control_gateway_count *of[CONTROL_PARENTS_MAX] = {NULL};
+    struct attachment at[CONTROL_PARENTS_MAX];
+    size_t n = 0;
+    char full[NAME_MAX_];
     const struct model_http_route *route;
     memset(out, 0, sizeof(*out));
+    struct wt_str name = full_name(namespace, model_name(doc), full);
+    control_gateways_uncount(gateways, full);
     int r = model_http_route_view(doc, &arena, &route, err);
     if (r < 0)
         return r;
@@ -178,19 +228,16 @@ int control_route_see(const struct control_store *store, struct control_gateways
         const struct model_parent_ref *ref = &route->spec->parent_refs[i];
         const char *in = ref->namespace.len ? ref->namespace.ptr : namespace;
         struct control_gateway_count *g = find(gateways, in, ref->name.ptr);
-        uint64_t counted = 0;
         if (!g || !g->ours) {
             out->parents[i].what = g ? CONTROL_PARENT_OTHERS : CONTROL_PARENT_NO_GATEWAY;
             continue;
         }
-        for (size_t k = 0; k < i; k++)
-            counted |= of[k] == g ? out->parents[k].listeners : 0;
-        of[i] = g;
         out->parents[i] = control_parent_see(route->spec, wt_str_z(namespace), ref, g->view);
-        count_listeners(g, out->parents[i].listeners, counted);
+        at[n] = attach(g, out->parents[i].listeners, at, n);
+        n++;
     }
     see_refs(store, namespace, route->spec, out);
-    return 0;
+    return count_route(gateways, name, at, n, err);
 }
 
 /* ---- what proxies make of a Gateway ---- */

@@ -29,6 +29,7 @@ struct control_gateway_count {
 
 struct control_gateways {
     struct wt_map counts; /* "namespace/name" -> struct control_gateway_count */
+    struct wt_map routes; /* "namespace/name" -> where it is counted */
     json_t *docs;         /* what the views point into */
     struct wt_arena arena;
 };
@@ -39,9 +40,11 @@ void control_gateways_done(struct control_gateways *g);
 const struct control_gateway_count *control_gateways_find(const struct control_gateways *g,
                                                           const char *namespace, const char *name);
 
-/* A route against the Gateways, which count it, and the Backends of the store. */
+/* A route against the Gateways, which count it (and no longer as it was), and the Backends of the
+ * store. */
 int control_route_see(const struct control_store *store, struct control_gateways *gateways,
                       const json_t *doc, struct control_route_seen *out, struct wt_err *err);
+void control_gateways_uncount(struct control_gateways *gateways, const char *namespaced_name);
 
 /* What proxies make of the Gateway of the view. `version`: of the published document; a proxy whose
  * snapshot of `store` is as new has it. */

@@ -598,6 +598,79 @@ static void many_are_done_in_slices(void **unused)
     close_world(&w);
 }
 
+static void attached(struct world *w, int out[3])
+{
+    const json_t *listeners = json_object_get(status_of(w, model_kind_gateway, "web"), "listeners");
+    for (size_t i = 0; i < 3; i++)
+        out[i] = (int)json_integer_value(
+            json_object_get(json_array_get(listeners, i), "attachedRoutes"));
+}
+
+#define ONLY(section) WEB(", \"sectionName\": \"" section "\"") RULES(REF)
+#define OTHERS "\"parentRefs\": [{\"name\": \"foreign\"}], " RULES(REF)
+#define BOTH "\"parentRefs\": [{\"name\": \"web\"}, {\"name\": \"web\", \"port\": 80}], " RULES(REF)
+
+/* Rows are steps of one story beside many routes at listener 0 that are not looked at for it. */
+static void a_change_is_looked_at_alone(void **unused)
+{
+    (void)unused;
+    enum { N = 500 };
+    static const struct {
+        const char *spec; /* NULL: deleted */
+        int all, shop;
+        unsigned writes; /* of statuses */
+    } rows[] = {
+        {ONLY("shop"), N, 1, 2}, /* it comes: its status and the Gateway's */
+        {ONLY("all"), N + 1, 0, 2}, {BOTH, N + 1, 1, 2},
+        {ONLY("none"), N, 0, 2},                     /* counted nowhere */
+        {OTHERS, N, 0, 1},                           /* another's Gateway: its entry goes */
+        {ONLY("all"), N + 1, 0, 2}, {NULL, N, 0, 1}, /* the Gateway's alone */
+        {ONLY("all"), N + 1, 0, 2},
+    };
+    struct world w;
+    open_world(&w);
+    for (int i = 0; i < N; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "r%d", i);
+        put_route(&w, name, ONLY("all"));
+    }
+    settle(&w, false);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int now[3];
+        w.now_ms += 1000;
+        if (rows[i].spec)
+            put_route(&w, "x", rows[i].spec);
+        else
+            assert_int_equal(control_store_delete(w.store, model_kind_http_route, "default", "x", 0,
+                                                  0, NULL, NULL),
+                             0);
+        uint64_t writes = control_status_writes(w.status);
+        /* At once, in one go: a look at all would take three slices after a wait. */
+        int64_t next = control_status_run(w.status, false, w.now_ms, w.now_ms);
+        attached(&w, now);
+        if (control_status_writes(w.status) - writes != rows[i].writes || next < w.now_ms + 600 ||
+            now[0] != rows[i].all || now[1] != rows[i].shop || now[2] != 0)
+            fail_msg("row %zu: %d writes, %d and %d routes, again in %d ms", i,
+                     (int)(control_status_writes(w.status) - writes), now[0], now[1],
+                     (int)(next - w.now_ms));
+    }
+    /* What is changed while a round over all runs is made up for after it. */
+    put(&w, web);
+    put(&w, "{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"Gateway\","
+            " \"metadata\": {\"name\": \"more\"}, \"spec\": {\"gatewayClassName\": \"watari\","
+            " \"listeners\": [{\"name\": \"any\", \"port\": 83, \"protocol\": \"HTTP\"}]}}");
+    w.now_ms += 1000;
+    control_status_run(w.status, false, w.now_ms, w.now_ms);
+    put_route(&w, "x", ONLY("shop"));
+    put_route(&w, "r499", ONLY("shop"));
+    settle(&w, false);
+    int now[3];
+    attached(&w, now);
+    assert_int_equal(now[0], N - 1);
+    assert_int_equal(now[1], 2);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -610,6 +683,7 @@ int main(void)
         cmocka_unit_test(silence_is_not_zero),
         cmocka_unit_test(follows_the_store),
         cmocka_unit_test(many_are_done_in_slices),
+        cmocka_unit_test(a_change_is_looked_at_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
