@@ -18,6 +18,7 @@ struct proxy_acceptor {
 enum {
     PAUSE_MS = 100, /* without descriptors, or at the connection limit */
     TELL_MS = 60 * 1000,
+    CONNECTION_BYTES = 4 << 10, /* one at rest, at most */
 };
 
 /* Watches the listening socket, which several workers share. The socket itself belongs to the
@@ -53,7 +54,7 @@ static void tell_crowd(struct proxy_worker *w, const union io_addr *peer)
 /* Whether the connection may stay; if so, it has a place among those of its client. */
 static bool welcome(struct proxy_worker *w, const union io_addr *peer)
 {
-    if (proxy_worker_overload(w) >= PROXY_OVERLOAD_REFUSE)
+    if (proxy_worker_take(w, CONNECTION_BYTES) >= PROXY_OVERLOAD_REFUSE)
         return false;
     int r = proxy_clients_enter(w->shared->clients, proxy_client_key(peer));
     if (r == WT_ELIMIT)

@@ -5,11 +5,11 @@
 #include "io/fiber.h"
 #include "proxy/worker.h"
 
-/* Where memory is short no head gets more of it: thousands that grow at once would be past the
- * limit before the next look at it. */
-bool proxy_window_grow(struct proxy_window *w, const struct proxy_worker *worker)
+/* A copy of the head follows on its way out, so twice its room counts. */
+bool proxy_window_grow(struct proxy_window *w, struct proxy_worker *worker)
 {
-    if (w->cap >= PROXY_HEAD_MAX || proxy_worker_overload(worker) >= PROXY_OVERLOAD_SHRINK)
+    if (w->cap >= PROXY_HEAD_MAX ||
+        proxy_worker_take(worker, 2 * PROXY_HEAD_MAX) >= PROXY_OVERLOAD_SHRINK)
         return false;
     char *p = wt_malloc(PROXY_HEAD_MAX);
     if (!p)

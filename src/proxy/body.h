@@ -10,8 +10,8 @@ struct proxy_worker;
 
 /* For a head that does not fit a pooled buffer: what is there moves to PROXY_HEAD_MAX bytes of the
  * heap, for the caller to free, as the buffer is for it to give back. False: that large already, or
- * no memory. */
-bool proxy_window_grow(struct proxy_window *w, const struct proxy_worker *worker);
+ * memory is short: no head gets more of it then. */
+bool proxy_window_grow(struct proxy_window *w, struct proxy_worker *worker);
 
 /* Next piece: an enum proxy_piece, WT_EAGAIN (not waiting), WT_EPROTO (bad framing or truncated),
  * or what reading says. */

@@ -10,6 +10,14 @@
 
 #include <stdio.h>
 
+/* What a fiber's stack comes to when all it does is refuse; with AddressSanitizer there are red
+ * zones, an allocation for each piece, and 32 KiB of shadow to a stack. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SCALE = 3, STACK_BYTES = 64 << 10 };
+#else
+enum { SCALE = 1, STACK_BYTES = 12 << 10 };
+#endif
+
 enum {
     PEER_TEXT = INET6_ADDRSTRLEN + 8,
     JOIN_BYTES = 4096,
@@ -18,6 +26,14 @@ enum {
     SHRINK_AT_ONCE = 4096,
     LINGER_MS = 1000,  /* for a client that still sends when we close */
     LINGER_READS = 16, /* a turn */
+    LINGER_BYTES = 4096,
+    /* What one under way may still take, in the steps that it goes: until its head is whole, until
+     * its host has it (of a large head there is a copy), until it is answered. The first is also
+     * what it takes until it is admitted. */
+    HEAD_BYTES = SCALE * (24 << 10),
+    SEND_BYTES = SCALE * (28 << 10),
+    ANSWER_BYTES = SCALE * (16 << 10),
+    LARGE_BYTES = PROXY_HEAD_MAX,
 };
 
 struct h1_in {
@@ -46,6 +62,7 @@ struct exchange {
     char *head_buffer;
     char *large_head; /* where an answer's head did not fit into it */
     uint64_t sent;
+    uint32_t promised_bytes;
     bool large;        /* the window is on the heap: the head did not fit a pooled buffer */
     bool continue_due; /* the client waits for 100 */
     bool chunked_out;
@@ -57,6 +74,13 @@ struct exchange {
 static struct exchange *self(struct proxy_inbound *in)
 {
     return WT_CONTAINER(in, struct exchange, in);
+}
+
+/* What it may still take from here on, instead of what was said before. */
+static void promise(struct exchange *x, uint32_t bytes)
+{
+    proxy_worker_promise(x->conn->worker, (int64_t)bytes - x->promised_bytes);
+    x->promised_bytes = bytes;
 }
 
 /* ---- the request body ---- */
@@ -217,7 +241,9 @@ static void reset(struct proxy_inbound *in)
 
 static struct io_stream *watch(struct proxy_inbound *in)
 {
-    return &self(in)->conn->stream;
+    struct exchange *x = self(in);
+    promise(x, ANSWER_BYTES);
+    return &x->conn->stream;
 }
 
 static const struct proxy_inbound_ops ops = {
@@ -232,20 +258,26 @@ static const struct proxy_inbound_ops ops = {
 
 /* ---- refusals ---- */
 
+static const struct wt_str short_of_memory = WT_STR_INIT("the proxy is short of memory");
+
 /* The head is not a request: one plain answer, then the end. Written without ever trusting what was
  * parsed. */
 static void refuse(struct exchange *x, unsigned status, struct wt_str text,
                    const struct proxy_client *client)
 {
     char out[512];
+    struct io_stream *s = &x->conn->stream;
     const char *reason = http_status_text(status);
     int n = snprintf(
         out, sizeof out,
         "HTTP/1.1 %u %s\r\nServer: watari\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
         "Connection: close\r\n\r\n%.*s\n",
         status, reason, text.len + 1, WT_ARG(text));
-    int r = io_write_str(&x->conn->stream, wt_str(out, (size_t)n), io_now_ms() + 1000);
-    proxy_serve_refused(client, &x->request, status, r == 0 ? text.len + 1 : 0);
+    if (x->request.method == HTTP_METHOD_HEAD)
+        n -= (int)text.len + 1;
+    bool sent = io_self() ? io_write_str(s, wt_str(out, (size_t)n), io_now_ms() + 1000) == 0
+                          : io_write_now(s, &(struct iovec){out, (size_t)n}, 1) == n;
+    proxy_serve_refused(client, &x->request, status, sent ? text.len + 1 : 0);
     x->close = true;
 }
 
@@ -258,14 +290,18 @@ static bool grow(struct exchange *x)
         return false;
     proxy_buffer_give(x->conn->worker, pooled);
     x->large = true;
+    promise(x, HEAD_BYTES + PROXY_HEAD_MAX + LARGE_BYTES);
     return true;
 }
 
-/* Time for a whole head runs from its first byte, however slowly the others come (slowloris). */
+/* Time for a whole head runs from its first byte, however slowly the others come (slowloris). One
+ * that would be refused once it is whole is not waited for. */
 static int fill(struct exchange *x, int64_t *deadline_ms)
 {
     const struct proxy_shared *shared = x->conn->worker->shared;
     bool first = x->window.start == x->window.end;
+    if (!first && (!io_self() || proxy_worker_overload(x->conn->worker) >= PROXY_OVERLOAD_REFUSE))
+        return WT_ELIMIT;
     if (!proxy_window_room(&x->window) && !grow(x))
         return WT_ELIMIT;
     ssize_t n = proxy_window_fill(&x->window, &x->conn->stream, !first, *deadline_ms);
@@ -289,6 +325,7 @@ static int read_request(struct exchange *x, struct proxy_client *client)
                             : http_h1_parse_request(in, seen, &limits, &x->request, &used, &fault);
         if (r == 0) {
             x->window.start += used;
+            promise(x, SEND_BYTES + (x->large ? LARGE_BYTES : 0));
             return 0;
         }
         if (r != WT_EAGAIN) {
@@ -306,7 +343,7 @@ static int read_request(struct exchange *x, struct proxy_client *client)
             refuse(x, 408, WT_STR("the request's head took too long"), client);
         } else if (r == WT_ELIMIT) {
             http_head_init(&x->request, &x->arena);
-            refuse(x, 503, WT_STR("the proxy is short of memory"), client);
+            refuse(x, 503, short_of_memory, client);
         }
         if (r < 0)
             return r;
@@ -329,23 +366,47 @@ static void destroy(struct h1_in *c)
     wt_free(c);
 }
 
-/* A client that still sends when we close would get a reset that may overtake our last answer (RFC
- * 9112 §9.6): say that nothing more comes, and read over what does for a moment. */
-static void close_gently(struct exchange *x)
+static void linger_over(struct io_timer *t);
+
+/* What still comes is read over: a few pieces a turn, so that a fast sender does not keep all
+ * others waiting. */
+static void read_over(struct io_stream *s)
 {
-    struct io_stream *s = &x->conn->stream;
-    struct io_sys *sys = io_sys_here();
-    if (s->fd < 0 || x->broken)
+    struct h1_in *c = WT_CONTAINER(s, struct h1_in, stream);
+    char scratch[LINGER_BYTES];
+    ssize_t n = 1;
+    for (int i = 0; i < LINGER_READS && n > 0; i++)
+        n = io_read_now(s, scratch, sizeof scratch);
+    if (n < 0 && n != WT_EAGAIN)
+        destroy(c);
+    else if (n > 0)
+        io_timer_set(&c->timer, io_now_ms() + 1);
+}
+
+static void linger_over(struct io_timer *t)
+{
+    struct h1_in *c = WT_CONTAINER(t, struct h1_in, timer);
+    int64_t until_ms = c->rests_since_ms + LINGER_MS;
+    if (io_now_ms() >= until_ms) {
+        destroy(c);
         return;
-    sys->shutdown(sys, s->fd, SHUT_WR);
-    int64_t deadline_ms = io_now_ms() + LINGER_MS;
-    x->window.start = x->window.end = 0;
-    for (int i = 1; io_now_ms() < deadline_ms; i++) {
-        if (io_read(s, x->window.ptr, x->window.cap, deadline_ms) < 0)
-            return;
-        if (i % LINGER_READS == 0)
-            io_yield(); /* a fast sender must not keep all others waiting */
     }
+    io_timer_set(t, until_ms);
+    read_over(&c->stream);
+}
+
+/* A client that still sends when we close would get a reset that may overtake our last answer (RFC
+ * 9112 §9.6): say that nothing more comes, and read over what does for a moment. That takes no
+ * fiber and no buffer: where memory is short there are many of them. */
+static void close_gently(struct h1_in *c)
+{
+    struct io_sys *sys = c->worker->shared->sys;
+    sys->shutdown(sys, c->stream.fd, SHUT_WR);
+    c->rests_since_ms = io_now_ms();
+    io_timer_init(&c->timer, linger_over);
+    io_timer_set(&c->timer, c->rests_since_ms + LINGER_MS);
+    c->stream.on_ready = read_over;
+    read_over(&c->stream);
 }
 
 /* "10.0.0.1" of "10.0.0.1:1234", "::1" of "[::1]:1234" */
@@ -368,10 +429,9 @@ static int keep_head(struct exchange *x)
     return r;
 }
 
-static int one_request(struct exchange *x)
+static struct proxy_client client_of(const struct h1_in *c)
 {
-    struct h1_in *c = x->conn;
-    struct proxy_client client = {
+    return (struct proxy_client){
         .worker = c->worker,
         .listener = c->listener,
         .peer_text = wt_str(c->peer, c->peer_len),
@@ -379,6 +439,12 @@ static int one_request(struct exchange *x)
         .connection_id = c->id,
         .start_ns = io_now_ns(),
     };
+}
+
+static int one_request(struct exchange *x)
+{
+    struct h1_in *c = x->conn;
+    struct proxy_client client = client_of(c);
     int r = read_request(x, &client);
     if (r < 0)
         return r;
@@ -423,21 +489,46 @@ static void give_buffers(struct exchange *x)
         proxy_buffer_give(w, x->window.ptr);
 }
 
-/* Requests as long as they come without a pause; then the connection rests, or ends. */
+/* 0 or WT_ENOMEM. */
+static int begin(struct exchange *x, struct h1_in *c)
+{
+    memset(x, 0, offsetof(struct exchange, request));
+    x->head = wt_buf_make(PROXY_BUFFER);
+    x->head_buffer = x->large_head = NULL;
+    x->large = x->continue_due = x->close = x->broken = false;
+    x->conn = c;
+    x->promised_bytes = 0;
+    x->arena = wt_arena_make(256 << 10);
+    wt_arena_lend(&x->arena, x->arena_bytes, sizeof x->arena_bytes);
+    x->window = (struct proxy_window){.ptr = proxy_buffer_take(c->worker), .cap = PROXY_BUFFER};
+    return x->window.ptr ? 0 : WT_ENOMEM;
+}
+
+/* The connection rests, or ends, as `r` says. */
+static void end(struct exchange *x, int r)
+{
+    struct h1_in *c = x->conn;
+    promise(x, 0);
+    if (x->window.ptr)
+        give_buffers(x);
+    if (c->stream.fd < 0 || x->broken || (r != WT_EAGAIN && !x->close))
+        destroy(c);
+    else if (r == WT_EAGAIN)
+        rest(c);
+    else
+        close_gently(c);
+}
+
+/* Requests as long as they come without a pause. */
 static void serve(void *arg)
 {
     struct h1_in *c = arg;
     struct exchange x WT_UNSET;
     unsigned served = 0;
-    memset(&x, 0, offsetof(struct exchange, request));
-    x.head = wt_buf_make(PROXY_BUFFER);
-    x.head_buffer = x.large_head = NULL;
-    x.large = x.continue_due = x.close = x.broken = false;
-    x.conn = c;
-    x.arena = wt_arena_make(256 << 10);
-    wt_arena_lend(&x.arena, x.arena_bytes, sizeof x.arena_bytes);
-    x.window = (struct proxy_window){.ptr = proxy_buffer_take(c->worker), .cap = PROXY_BUFFER};
-    int r = x.window.ptr ? 0 : WT_ENOMEM;
+    proxy_worker_promise(c->worker, -STACK_BYTES);
+    int r = begin(&x, c);
+    promise(&x, HEAD_BYTES);
+    proxy_worker_take(c->worker, HEAD_BYTES + SEND_BYTES);
     while (r == 0) {
         r = one_request(&x);
         end_exchange(&x);
@@ -448,14 +539,20 @@ static void serve(void *arg)
             !(c->stream.ready & (IO_IN | IO_RDHUP | IO_HUP)))
             r = WT_EAGAIN;
     }
-    if (r != WT_EAGAIN && x.close && x.window.ptr)
-        close_gently(&x);
-    if (x.window.ptr)
-        give_buffers(&x);
-    if (r == WT_EAGAIN && c->stream.fd >= 0)
-        rest(c);
-    else
-        destroy(c);
+    end(&x, r);
+}
+
+/* Without memory there is no fiber either: what is there now is read, and refused. */
+static void turn_away(struct h1_in *c)
+{
+    struct exchange x WT_UNSET;
+    struct proxy_client client = client_of(c);
+    int r = begin(&x, c);
+    if (r == 0)
+        r = read_request(&x, &client);
+    if (r == 0)
+        refuse(&x, 503, short_of_memory, &client);
+    end(&x, r);
 }
 
 static void on_ready(struct io_stream *s)
@@ -463,8 +560,15 @@ static void on_ready(struct io_stream *s)
     struct h1_in *c = WT_CONTAINER(s, struct h1_in, stream);
     io_timer_cancel(&c->timer);
     s->on_ready = NULL;
-    if (io_spawn(IO_STACK_FLOW, serve, c, NULL) < 0)
-        destroy(c);
+    if (proxy_worker_take(c->worker, STACK_BYTES) >= PROXY_OVERLOAD_REFUSE) {
+        turn_away(c);
+        return;
+    }
+    proxy_worker_promise(c->worker, STACK_BYTES);
+    if (io_spawn(IO_STACK_FLOW, serve, c, NULL) == 0)
+        return;
+    proxy_worker_promise(c->worker, -STACK_BYTES);
+    destroy(c);
 }
 
 static void idle_timeout(struct io_timer *t)

@@ -9,7 +9,12 @@
 void __sanitizer_purge_allocator(void); /* gcc has no header for it */
 #endif
 
-enum { LOOK_MS = 200, TRIM_MS = 1000 };
+enum {
+    LOOK_MS = 200,
+    TRIM_MS = 1000,
+    RESERVE_PERCENT = 2, /* of the limit: for what is under way */
+    LEAST_PART = 64 << 10,
+};
 
 /* ---- levels ---- */
 
@@ -36,6 +41,23 @@ enum proxy_overload proxy_overload_next(enum proxy_overload now, uint64_t used_b
     return PROXY_OVERLOAD_NONE;
 }
 
+uint64_t proxy_overload_used(uint64_t measured_bytes, uint64_t promised_bytes, uint64_t limit_bytes)
+{
+    uint64_t reserve = limit_bytes / 100 * RESERVE_PERCENT;
+    return measured_bytes + (promised_bytes > reserve ? promised_bytes - reserve : 0);
+}
+
+uint64_t proxy_overload_part(enum proxy_overload now, uint64_t used_bytes, uint64_t limit_bytes,
+                             unsigned n_workers)
+{
+    uint64_t least = limit_bytes >> 10 > LEAST_PART ? limit_bytes >> 10 : LEAST_PART;
+    uint64_t mark = limit_bytes / 100 * marks[PROXY_OVERLOAD_REFUSE].from_percent;
+    uint64_t part = used_bytes < mark ? (mark - used_bytes) / n_workers : 0;
+    if (now >= PROXY_OVERLOAD_REFUSE) /* nothing is admitted: nobody need look for it */
+        return UINT64_MAX;
+    return part > least ? part : least;
+}
+
 /* ---- the watch ---- */
 
 static void tell(const struct proxy_watermark *w, enum proxy_overload level)
@@ -46,8 +68,8 @@ static void tell(const struct proxy_watermark *w, enum proxy_overload level)
         [PROXY_OVERLOAD_REFUSE] = "new requests get 503, new connections are closed",
     };
     wt_log(level ? WT_LOG_WARN : WT_LOG_INFO,
-           "memory: %" PRIu64 " MiB of %" PRIu64 " MiB (%u %%): %s", w->use.used_bytes >> 20,
-           w->memory.limit_bytes >> 20, percent_of(w->use.used_bytes, w->memory.limit_bytes),
+           "memory: %" PRIu64 " MiB of %" PRIu64 " MiB (%u %%): %s", w->used_bytes >> 20,
+           w->memory.limit_bytes >> 20, percent_of(w->used_bytes, w->memory.limit_bytes),
            what[level]);
 }
 
@@ -77,22 +99,58 @@ static void shrink(struct proxy_watermark *w)
     w->trimming = io_spawn(IO_STACK_FLOW, trim_fiber, w, NULL) == 0;
 }
 
-static void look(struct io_timer *timer)
+static uint64_t promised_bytes(const struct proxy *p)
 {
-    struct proxy_watermark *w = WT_CONTAINER(timer, struct proxy_watermark, timer);
-    struct proxy *p = WT_CONTAINER(w, struct proxy, watermark);
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < p->shared.n_workers; i++)
+        sum += __atomic_load_n(&p->workers[i].promised_bytes, __ATOMIC_RELAXED);
+    return sum;
+}
+
+/* Measures, and says what follows. With the mutex. */
+static enum proxy_overload measure(struct proxy *p, enum proxy_overload least)
+{
+    struct proxy_watermark *w = &p->watermark;
     enum proxy_overload now = (enum proxy_overload)atomic_load(&p->shared.overload), next = now;
-    if (io_memory_read(&w->memory, &w->use) < 0)
+    if (io_memory_read(&w->memory, &w->use) < 0) {
         w->failed_reads++; /* the level stays: nothing is known that would change it */
-    else
-        next = proxy_overload_next(now, w->use.used_bytes, w->memory.limit_bytes);
+        return now;
+    }
+    uint64_t limit = w->memory.limit_bytes;
+    w->used_bytes = proxy_overload_used(w->use.used_bytes, promised_bytes(p), limit);
+    next = proxy_overload_next(now, w->used_bytes, limit);
+    if (next < least)
+        next = least;
+    atomic_store(&p->shared.part_bytes,
+                 proxy_overload_part(next, w->used_bytes, limit, p->shared.n_workers));
     if (next != now) {
         atomic_store(&p->shared.overload, next); /* workers see it within their housekeeping */
         tell(w, next);
     }
-    if (next >= PROXY_OVERLOAD_SHRINK)
+    return next;
+}
+
+static void look(struct io_timer *timer)
+{
+    struct proxy_watermark *w = WT_CONTAINER(timer, struct proxy_watermark, timer);
+    struct proxy *p = WT_CONTAINER(w, struct proxy, watermark);
+    pthread_mutex_lock(&w->mutex);
+    enum proxy_overload level = measure(p, PROXY_OVERLOAD_NONE);
+    pthread_mutex_unlock(&w->mutex);
+    if (level >= PROXY_OVERLOAD_SHRINK)
         shrink(w);
     io_timer_set(timer, io_now_ms() + LOOK_MS);
+}
+
+/* Only raises the level: to end it is the timer's, so that it cannot flap faster than that. Who
+ * finds somebody else looking goes by what that one finds. */
+void proxy_watermark_look(void *proxy)
+{
+    struct proxy *p = proxy;
+    if (pthread_mutex_trylock(&p->watermark.mutex) != 0)
+        return;
+    measure(p, (enum proxy_overload)atomic_load(&p->shared.overload));
+    pthread_mutex_unlock(&p->watermark.mutex);
 }
 
 void proxy_watermark_start(struct proxy *p)
@@ -100,6 +158,7 @@ void proxy_watermark_start(struct proxy *p)
     struct proxy_watermark *w = &p->watermark;
     io_memory_init(&w->memory, p->sys, p->options->memory_limit_bytes);
     io_timer_init(&w->timer, look);
+    atomic_store(&p->shared.part_bytes, UINT64_MAX);
     if (!w->memory.limit_bytes)
         return;
     wt_log(WT_LOG_INFO, "memory: at most %" PRIu64 " MiB, %s", w->memory.limit_bytes >> 20,
@@ -116,8 +175,14 @@ void proxy_watermark_each(struct proxy *p,
 {
     struct proxy_watermark *w = &p->watermark;
     enum proxy_overload level = (enum proxy_overload)atomic_load(&p->shared.overload);
-    if (!w->memory.limit_bytes)
+    pthread_mutex_lock(&w->mutex);
+    if (w->memory.limit_bytes)
+        level = measure(p, level);
+    else
         (void)io_memory_read(&w->memory, &w->use);
+    uint64_t rss_bytes = w->use.rss_bytes, failed_reads = w->failed_reads;
+    uint64_t percent = percent_of(w->used_bytes, w->memory.limit_bytes);
+    pthread_mutex_unlock(&w->mutex);
     uint64_t shrinks = level >= PROXY_OVERLOAD_SHRINK, refuses = level >= PROXY_OVERLOAD_REFUSE;
 #define MONITOR "overload.envoy.resource_monitors.fixed_heap."
 #define ACTION "overload.envoy.overload_actions."
@@ -126,13 +191,13 @@ void proxy_watermark_each(struct proxy *p,
         bool counter;
         uint64_t value;
     } rows[] = {
-        {"server.memory_physical_size", "Resident memory in bytes.", false, w->use.rss_bytes},
+        {"server.memory_physical_size", "Resident memory in bytes.", false, rss_bytes},
         {"watari.memory_limit_bytes", "What it may have; 0: no limit.", false,
          w->memory.limit_bytes},
-        {MONITOR "pressure", "Memory in per cent of the limit.", false,
-         percent_of(w->use.used_bytes, w->memory.limit_bytes)},
+        {MONITOR "pressure", "Memory in per cent of the limit, with what is promised.", false,
+         percent},
         {MONITOR "failed_updates", "Times the use of memory could not be read.", true,
-         w->failed_reads},
+         failed_reads},
         {ACTION "shrink_heap.active", "1 while idle connections and spare buffers are given up.",
          false, shrinks},
         {ACTION "shrink_heap.shrink_count", "Times free memory was given back to the system.", true,

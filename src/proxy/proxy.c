@@ -455,6 +455,7 @@ static int init(struct proxy *p, const struct proxy_options *options, struct wt_
         .max_conns = client_limit(),
         .announce = announce,
         .acknowledge = acknowledge,
+        .look = proxy_watermark_look,
         .ctx = p,
     };
     if (p->shared.n_workers > HEALTH_GUARD_WORKERS)
@@ -464,6 +465,7 @@ static int init(struct proxy *p, const struct proxy_options *options, struct wt_
         return wt_fail(err, WT_EIO, "no random bytes from the system");
     wt_hex(boot, sizeof boot, p->boot);
     p->start_wall_ms = p->sys->wall_ms(p->sys);
+    pthread_mutex_init(&p->watermark.mutex, NULL);
     io_cond_init(&p->news);
     io_cond_init(&p->published);
     p->workers = wt_calloc(p->shared.n_workers, sizeof *p->workers);

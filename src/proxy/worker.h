@@ -39,6 +39,8 @@ struct proxy_worker {
     struct io_timer housekeeping; /* flushes the log, notes the loop's counters */
     struct wt_list accepting;     /* struct proxy_acceptor of this worker */
     uint32_t n_conns;
+    uint64_t promised_bytes; /* what requests under way may still take; looks read it */
+    uint64_t taken_bytes;    /* since this worker looked at the memory last: at most so much */
     bool draining;
     unsigned owing_seen;   /* of shared->owing */
     int64_t shrunk_ms;     /* when it last gave memory back */
@@ -70,11 +72,13 @@ struct proxy_shared {
     _Atomic uint32_t n_conns;
     struct proxy_clients *clients; /* how many each client has; NULL: nobody counts */
     _Atomic unsigned owing;        /* goes on when some host->owed rises */
-    _Atomic unsigned overload;     /* enum proxy_overload; written by the main thread */
+    _Atomic unsigned overload;     /* enum proxy_overload */
+    _Atomic uint64_t part_bytes;   /* a worker that has taken more looks at the memory again */
     /* A verdict was reached (worker's thread): persist and report it. */
     void (*announce)(void *ctx, struct proxy_migration *m);
     /* This worker runs on `version` now, or an older one has ended. */
     void (*acknowledge)(void *ctx, unsigned worker);
+    void (*look)(void *ctx); /* at the memory (worker's thread); NULL: there is no limit */
     void *ctx;
 };
 
@@ -88,6 +92,24 @@ void proxy_secret_bytes(struct proxy_worker *w, void *out, unsigned n);
 static inline enum proxy_overload proxy_worker_overload(const struct proxy_worker *w)
 {
     return (enum proxy_overload)atomic_load_explicit(&w->shared->overload, memory_order_relaxed);
+}
+
+/* Before something is admitted that takes at most `bytes`: whether it may be. */
+static inline enum proxy_overload proxy_worker_take(struct proxy_worker *w, uint32_t bytes)
+{
+    w->taken_bytes += bytes;
+    if (w->taken_bytes > atomic_load_explicit(&w->shared->part_bytes, memory_order_relaxed) &&
+        w->shared->look) {
+        w->taken_bytes = 0;
+        w->shared->look(w->shared->ctx);
+    }
+    return proxy_worker_overload(w);
+}
+
+/* More of it, or less. */
+static inline void proxy_worker_promise(struct proxy_worker *w, int64_t bytes)
+{
+    __atomic_store_n(&w->promised_bytes, w->promised_bytes + (uint64_t)bytes, __ATOMIC_RELAXED);
 }
 
 struct proxy_pin *proxy_pin_take(struct proxy_worker *w); /* for one request: the newest snapshot */

@@ -609,9 +609,16 @@ class Proxy:
         return wait_for(lambda: (lambda l: l if len(l) >= n else None)(self.log(client, **fields)), 5,
                         f"{n} log entries of {client} {fields}")  # fmt: skip
 
-    def rss_kib(self):
+    def _memory_kib(self, name):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+        return int(re.search(name + r":\s+(\d+)", status)[1])
+
+    def rss_kib(self):
+        return self._memory_kib("VmRSS")
+
+    def peak_kib(self):
+        """The most that it ever had."""
+        return self._memory_kib("VmHWM")
 
     def cpu_s(self):
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -172,6 +172,39 @@ static void test_levels(void **state)
     assert_int_equal(proxy_overload_next(PROXY_OVERLOAD_NONE, UINT64_MAX, 1), REFUSE);
 }
 
+static void test_what_is_promised_counts_beyond_the_reserve(void **state)
+{
+    static const struct {
+        uint64_t measured, promised, limit, used;
+    } rows[] = {
+        {500, 0, 1000, 500},   {500, 20, 1000, 500},   {500, 21, 1000, 501},
+        {500, 400, 1000, 880}, {990, 400, 1000, 1370},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(proxy_overload_used(rows[i].measured, rows[i].promised, rows[i].limit),
+                         rows[i].used);
+}
+
+/* All workers together never take more than what was left, but for the least part of each. */
+static void test_a_part_of_what_is_left(void **state)
+{
+    enum { LEAST = 64 << 10 };
+    const uint64_t limit = 100 << 20, mark = limit / 100 * 98;
+    (void)state;
+    for (unsigned n = 1; n <= 64; n *= 4)
+        for (uint64_t used = 0; used < 2 * limit; used += 1 << 20) {
+            uint64_t part = proxy_overload_part(PROXY_OVERLOAD_NONE, used, limit, n);
+            uint64_t left = used < mark ? mark - used : 0;
+            assert_true(part >= LEAST);
+            assert_true(part * n <= left || part <= limit >> 10);
+            assert_true(part >= left / n);
+        }
+    assert_int_equal(proxy_overload_part(PROXY_OVERLOAD_SHRINK, mark, limit, 1), limit >> 10);
+    assert_int_equal(proxy_overload_part(PROXY_OVERLOAD_SHRINK, 1 << 20, 1 << 20, 8), LEAST);
+    assert_int_equal(proxy_overload_part(PROXY_OVERLOAD_REFUSE, 0, limit, 1), UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +214,8 @@ int main(void)
         cmocka_unit_test(test_from_several_threads),
         cmocka_unit_test(test_without_memory_nobody_new_enters),
         cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_what_is_promised_counts_beyond_the_reserve),
+        cmocka_unit_test(test_a_part_of_what_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
