@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/docs.h"
+#include "cli/reach.h"
 #include "io/sandbox.h"
 #include "proxy/proxy.h"
 
@@ -108,6 +109,19 @@ static int parse(int argc, char **argv, struct asked *a, struct wt_err *err)
     return 0;
 }
 
+/* As a child of `watari up` it could read whatever root can, to get at its own places and to be
+ * started at all. Who takes it over shall not be able to: it meets everybody's bytes. */
+static int give_up_root(struct proxy_options *o, struct wt_err *err)
+{
+    enum { PLACES = 4 };
+    static struct cli_reach places[PLACES]; /* the options point into it to the end */
+    places[0] = (struct cli_reach){.path = &o->state_dir, .is_dir = true};
+    places[1] = (struct cli_reach){.path = &o->control_socket};
+    places[2] = (struct cli_reach){.path = &o->supervisor};
+    places[3] = (struct cli_reach){.path = &o->access_log};
+    return geteuid() == 0 ? 0 : cli_reach_give_up(places, PLACES, err);
+}
+
 static int run(const struct asked *a, struct wt_err *err)
 {
     char state[256];
@@ -130,9 +144,11 @@ static int run(const struct asked *a, struct wt_err *err)
         .max_request_bytes = a->request_bytes,
         .supervisor = a->supervisor,
     };
-    const struct io_sandbox confined = {.dirs = (const char *const[]){state, NULL},
-                                        .log = strcmp(a->log, "-") == 0 ? NULL : o.access_log};
     int r = a->files.n ? fixed_snapshot(&a->files, &o.fixed, err) : 0;
+    if (r == 0 && a->supervisor)
+        r = give_up_root(&o, err);
+    const struct io_sandbox confined = {.dirs = (const char *const[]){o.state_dir, NULL},
+                                        .log = strcmp(a->log, "-") == 0 ? NULL : o.access_log};
     if (r == 0 && a->sandbox)
         r = io_sandbox_enter(&confined, err);
     return r < 0 ? r : proxy_run(&o, err);

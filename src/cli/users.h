@@ -3,8 +3,9 @@
  *
  * The users are `watari-control` and `watari-proxy` of the system; where it does not know these
  * names, the numbers below, which need no entry anywhere (systemd leaves 60706 to 61183 unused,
- * Debian gives out nothing there). They keep one capability, CAP_DAC_READ_SEARCH: the files of -f
- * and of Backends may be readable for root only.
+ * Debian gives out nothing there). They keep one capability, CAP_DAC_READ_SEARCH: this binary and
+ * their directories may lie where only root looks, and the files of -f may be readable for root
+ * only. The proxy gives it up as soon as it has opened its directories.
  */
 #ifndef CLI_USERS_H
 #define CLI_USERS_H

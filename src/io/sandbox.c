@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -273,6 +274,24 @@ static int load_filter(struct wt_err *err)
         r = seccomp_load(filter);
     seccomp_release(filter);
     return r < 0 ? wt_fail(err, wt_code_from_errno(-r), "seccomp: %s", strerror(-r)) : 1;
+}
+
+/* ---- capabilities ---- */
+
+/* What is neither permitted nor inheritable is not ambient either (capabilities(7)). */
+int io_capability_drop(unsigned capability, struct wt_err *err)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    long r = syscall(SYS_capget, &head, data);
+    data[0].effective &= ~(UINT32_C(1) << capability);
+    data[0].permitted &= ~(UINT32_C(1) << capability);
+    data[0].inheritable &= ~(UINT32_C(1) << capability);
+    if (r == 0)
+        r = syscall(SYS_capset, &head, data);
+    return r < 0 ? wt_fail(err, wt_code_from_errno(errno), "give up capability %u: %s", capability,
+                           strerror(errno))
+                 : 0;
 }
 
 /* ---- all together ---- */

@@ -20,4 +20,8 @@ struct io_sandbox {
  * confined. */
 int io_sandbox_enter(const struct io_sandbox *sandbox, struct wt_err *err) WT_NODISCARD;
 
+/* Gives one capability up (CAP_…, below 32), if this thread has it, and with it what programs that
+ * it starts would get. */
+int io_capability_drop(unsigned capability, struct wt_err *err) WT_NODISCARD;
+
 #endif

@@ -580,7 +580,8 @@ def test_children_run_as_users_of_their_own(up):
         ids, s = own_user(pid)
         assert len(ids) == 1 and 0 not in ids, s["Uid"]
         assert "0" not in s["Gid"].split() and not s.get("Groups", "").strip()
-        assert int(s["CapEff"], 16) == int(s["CapPrm"], 16) == 1 << 2  # CAP_DAC_READ_SEARCH
+        kept = {"control": 1 << 2, "proxy": 0}[name]  # CAP_DAC_READ_SEARCH
+        assert [int(s[c], 16) for c in ("CapEff", "CapPrm", "CapAmb")] == [kept] * 3
         uids[name] = ids.pop()
     assert uids["control"] != uids["proxy"]
     assert (u.state / "proxy" / "site.key").stat().st_uid == uids["proxy"]
@@ -592,6 +593,38 @@ def test_children_run_as_users_of_their_own(up):
     assert api.st_uid == uids["control"] and api.st_mode & 0o7 == 0
     supervisor = (u.state / "supervisor.sock").stat()
     assert supervisor.st_uid == uids["proxy"] and supervisor.st_mode & 0o77 == 0
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("above, itself, kept", [(0o755, 0o755, False), (0o700, 0o755, False), (0o755, 0o700, True)])
+def test_proxy_reaches_its_places_without_a_capability(world, above, itself, kept):
+    by_descriptor = above == 0o700
+    with tempfile.TemporaryDirectory(prefix="watari-up-", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(above)
+        (Path(directory) / "up").mkdir(itself)
+        u = Up(Path(directory) / "up", one_site(world.origin()))
+        try:
+            assert ("/proc/self/fd/" in u.errors()) == by_descriptor
+            wait_for((u.state / "proxy" / "snapshot").exists, 5, "the snapshot on disk")
+            key, before = (u.state / "proxy" / "site.key").read_bytes(), u.pids()
+            os.kill(before["control"], signal.SIGSTOP)
+            try:
+                u.kill("proxy")
+                wait_for(u.is_up, 5, "the next one to serve what it finds on disk")
+            finally:
+                os.kill(before["control"], signal.SIGCONT)
+            assert (u.state / "proxy" / "site.key").read_bytes() == key
+            assert int(status_of(u.pids()["proxy"])["CapPrm"], 16) == (1 << 2 if kept else 0)
+            assert u.errors().count("the proxy keeps CAP_DAC_READ_SEARCH") == (2 if kept else 0)
+            u.log_path.rename(u.directory / "old.log")
+            u.process.send_signal(signal.SIGHUP)
+            reopened = lambda: u.log_path.exists() and rig.ask(u.port, "/again").status == 200 and "/again" in u.log_path.read_text()
+            wait_for(reopened, 5, "the log to be opened anew")
+            u.kill_supervisor()
+            u.start()
+            wait_for(lambda: u.errors().count("adopted") == 2, 10, "both to be adopted")
+        finally:
+            u.close()
 
 
 @ROOT_ONLY
@@ -645,17 +678,17 @@ def test_as_a_normal_user(world):
 def test_proxy_cannot_write_outside(up, options, can):
     """The only way to have it write somewhere: a log that was rotated away, and a link in its place."""
     u = up(*options)
-    outside = u.directory.parent / "outside"
-    outside.mkdir()
-    outside.chmod(0o777)
-    u.log_path.rename(u.directory / "old.log")
-    u.log_path.symlink_to(outside / "stolen")
-    os.kill(u.pids()["proxy"], signal.SIGHUP)
-    end = time.monotonic() + 1.5
-    while time.monotonic() < end and not (outside / "stolen").exists():
-        assert rig.ask(u.port).status == 200
-        time.sleep(0.05)
-    assert (outside / "stolen").exists() == can
+    with tempfile.TemporaryDirectory(prefix="watari-up-") as directory:
+        Path(directory).chmod(0o777)
+        stolen = Path(directory) / "stolen"
+        u.log_path.rename(u.directory / "old.log")
+        u.log_path.symlink_to(stolen)
+        os.kill(u.pids()["proxy"], signal.SIGHUP)
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end and not stolen.exists():
+            assert rig.ask(u.port).status == 200
+            time.sleep(0.05)
+        assert stolen.exists() == can
 
 
 def test_sandbox_is_on(up):
