@@ -1,5 +1,6 @@
 #include "proxy/logger.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -72,9 +73,14 @@ static void write_lane(struct proxy_logger *l, const struct lane_node *n)
 
 static void reopen(struct proxy_logger *l)
 {
-    int fd = l->path ? open_file(l->sys, l->path) : -1;
-    if (fd < 0)
-        return; /* the old file is better than none */
+    if (!l->path)
+        return;
+    int fd = open_file(l->sys, l->path);
+    if (fd < 0) { /* the old file is better than none */
+        wt_log(WT_LOG_ERROR, "access log %s cannot be opened anew (%s): the old file is kept",
+               l->path, strerror(-fd));
+        return;
+    }
     l->sys->close(l->sys, l->fd);
     l->fd = fd;
     l->torn = false;
@@ -95,7 +101,9 @@ static void *writer(void *arg)
             pthread_cond_wait(&l->more, &l->lock);
         if (l->reopen) {
             l->reopen = false;
+            pthread_mutex_unlock(&l->lock);
             reopen(l);
+            pthread_mutex_lock(&l->lock);
         }
         struct lane_node *n = l->first;
         if (!n && l->stop)
