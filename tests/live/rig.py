@@ -4,6 +4,8 @@ Nothing here knows HTTP better than it must: the origin and the client send byte
 exactly what went over the wire.
 """
 
+import contextlib
+import itertools
 import json
 import os
 import random
@@ -27,16 +29,66 @@ def binary():
     return str((build if build.is_absolute() else ROOT / build) / "watari")
 
 
+# A wait's bound is no promise: it ends a test that hangs. What is promised within a time is measured, beside `Starved`.
+PATIENCE = 4
+
+
 def wait_for(condition, seconds=10.0, what="a condition"):
-    """The condition's first true value; fails loudly when it stays false."""
-    end = time.monotonic() + seconds
+    """The condition's first true value; fails loudly when it stays false. `seconds` are ample on a machine that is not busy; a
+    moment in which the machine stands still counts as a second of them at most."""
+    seconds *= PATIENCE
+    left, last = seconds, time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        if left <= 0:
             raise AssertionError(f"waited {seconds} s in vain for {what}")
         time.sleep(0.01)
+        now = time.monotonic()
+        left, last = left - min(now - last, 1.0), now
+
+
+class Starved:
+    """What a busy machine took: s() is how long, since this was made, one of `pids` was ready to run and had no CPU (the kernel's
+    own count: Documentation/scheduler/sched-stats.rst), and how much too long a thread here slept, which is also what the host of
+    a virtual machine takes. A bound that starvation alone can break is `BOUND + s()`."""
+
+    def __init__(self, *pids):
+        self.before, self.over, self.ended = {pid: self._waited(pid) for pid in pids}, 0.0, threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @staticmethod
+    def _waited(pid):
+        total = 0
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, IndexError):  # a thread that has ended
+                total += int(task.read_text().split()[1])
+        return total / 1e9
+
+    def _watch(self):
+        while not self.ended.is_set():
+            begin = time.monotonic()
+            time.sleep(0.005)
+            self.over += max(0.0, time.monotonic() - begin - 0.01)
+
+    def s(self, *more_pids):
+        """`more_pids` began since."""
+        waits = [self._waited(pid) - self.before.get(pid, 0.0) for pid in {*self.before, *more_pids}]
+        return self.over + sum(w for w in waits if w > 0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+
+
+# Each of the processes that run tests side by side has ports of its own, and gives each of them once.
+_LANES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _LANES
+_LANE_PORTS = 22000 // _LANES
+_turns = itertools.count(random.randrange(_LANE_PORTS))
 
 
 def free_port():
@@ -44,7 +96,7 @@ def free_port():
     while True:
         with socket.socket() as s:
             try:
-                s.bind((HOST, random.randrange(10000, 32000)))
+                s.bind((HOST, 10000 + _LANE * _LANE_PORTS + next(_turns) % _LANE_PORTS))
             except OSError:
                 continue
             return s.getsockname()[1]
@@ -100,7 +152,7 @@ class WasReset(Exception):
 class Wire:
     """A socket with a buffer for reading."""
 
-    def __init__(self, sock, timeout=10.0):
+    def __init__(self, sock, timeout=30.0):
         self.sock = sock
         self.sock.settimeout(timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -146,12 +198,13 @@ class Wire:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
-    def close(self):
-        # shutdown() as well: another thread may sit in recv(), which close() alone would not end.
-        try:
+    def end(self):
+        """Both ways; whoever sits in recv() wakes up. The descriptor stays, so that it cannot become another's under a thread."""
+        with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+
+    def close(self):
+        self.end()
         self.sock.close()
 
     def fin(self):
@@ -311,7 +364,7 @@ class Origin:
         with self.lock:
             wires = list(self.open.values())
         for w in wires:
-            w.close()
+            w.end()
 
     def close(self):
         try:
@@ -368,7 +421,9 @@ class Response(Message):
 
 
 class Client(Wire):
-    def __init__(self, port, timeout=10.0, receive_buffer=None, source=None):
+    """`on_head()` is called, if set, when the head of an answer is there."""
+
+    def __init__(self, port, timeout=30.0, receive_buffer=None, source=None):
         sock = socket.socket()
         if source:
             sock.bind((source, 0))
@@ -378,12 +433,15 @@ class Client(Wire):
         sock.connect((HOST, port))
         super().__init__(sock, timeout)
         self.address = "%s:%d" % sock.getsockname()
+        self.on_head = None
 
     def head(self):
         interim = []
         while True:
             r = Response(self.until(b"\r\n\r\n"), interim)
             if r.status >= 200:
+                if self.on_head:
+                    self.on_head()
                 return r
             interim.append(r.status)
 
@@ -407,7 +465,7 @@ class Client(Wire):
         self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b""))
         return self.response(method)
 
-    def is_closed(self, seconds=3.0):
+    def is_closed(self, seconds=10.0):
         """Whether the proxy ends the connection, in any way, without another byte."""
         self.sock.settimeout(seconds)
         try:
