@@ -20,6 +20,7 @@ from pathlib import Path
 import rig
 
 MIGRATIONS = "/apis/watari.dev/v1alpha1/namespaces/default/migrations"
+BACKENDS = "/apis/watari.dev/v1alpha1/namespaces/default/backends"
 GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/default"
 EVENTS = "/api/v1/namespaces/default/events"
 
@@ -29,20 +30,21 @@ EVENTS = "/api/v1/namespaces/default/events"
 
 class Side:
     """An origin whose answers name it. `status`, `delay_s` break what users see, `fails(head)` one request; `healthy` is what its
-    health check says."""
+    health check says. /held is answered once `go_on` is set."""
 
     def __init__(self, name):
         self.name, self.status, self.delay_s, self.healthy = name, 200, 0.0, True
         self.fails = None
         self.probes = self.waiting = 0
         self.answered = 0
+        self.go_on = threading.Event()  # /held waits for it
         self.port = 0
         self.wires = set()
         self.open()
 
     def open(self):
+        self.port = self.port or rig.free_port()  # not one that a connection may take while the side is closed
         self.listener = socket.create_server((rig.HOST, self.port), backlog=512)
-        self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     def break_(self, status=200, delay_s=0.0):
@@ -81,14 +83,15 @@ class Side:
             self.probes += 1
             status = 200 if self.healthy else 503
         else:
-            wait = re.match(rb"/wait/([\d.]+)", target)
-            delay, status = (float(wait[1]), 200) if wait else (self.delay_s, self.status)
+            status = self.status
             if self.fails and self.fails(head):
                 status = 500
-            if delay:
+            if target == b"/held":
                 self.waiting += 1
-                time.sleep(delay)
+                self.go_on.wait(120)
                 self.waiting -= 1
+            elif self.delay_s:
+                time.sleep(self.delay_s)
             self.answered += 1
         body = f"{self.name}\n"
         return (f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nX-Side: {self.name}\r\n"
@@ -213,7 +216,7 @@ class Up:
 
     # -- the API --
 
-    def api(self, method, path, body=None, timeout=5, port=None):
+    def api(self, method, path, body=None, timeout=20, port=None):
         c = http.client.HTTPConnection(rig.HOST, port or self.api_port, timeout=timeout)
         try:
             data = json.dumps(body) if body is not None else None
@@ -229,14 +232,17 @@ class Up:
         except ValueError:
             return r.status, text
 
+    def stats(self):
+        """{name: value} of the proxy."""
+        return {s["name"]: s["value"] for s in self.api("GET", "/stats?format=json", port=self.admin_port)[1]["stats"]}
+
     def in_force(self, name, weight):
         """Whether every worker of the proxy runs this weight."""
         try:
-            stats = self.api("GET", "/stats?format=json", port=self.admin_port)[1]["stats"]
+            stats = self.stats()
             text = self.api("GET", "/metrics", port=self.admin_port)[1]
         except OSError:
             return False
-        stats = {s["name"]: s["value"] for s in stats}
         lowest = int(re.search(r"^watari_snapshot_version (\d+)$", text, re.M)[1])
         return stats.get(f"migration.default/{name}.weight") == weight and lowest >= stats["snapshot.version"]
 
@@ -279,6 +285,11 @@ class Up:
             return request
         last = self.wait_status(name, lambda s: s.get("lastRequest", {}).get("id") == request["id"], 8, f"{verb} to be carried out")
         return last["lastRequest"]
+
+    def log(self, authority):
+        """The access log's entries of a host name."""
+        entries = [json.loads(line) for line in (self.directory / "access.log").read_text().splitlines() if line[-1:] == "}"]
+        return [e for e in entries if e["authority"] == authority]
 
     def events(self, reason=None):
         items = self.api("GET", EVENTS)[1]["items"]
@@ -382,10 +393,11 @@ class Service:
 
 
 class Answer:
-    __slots__ = ("at", "took", "user", "side", "status", "why")
+    __slots__ = ("at", "took", "user", "path", "side", "status", "why")
 
-    def __init__(self, at, took, user, side, status, why):
-        self.at, self.took, self.user, self.side, self.status, self.why = at, took, user, side, status, why
+    def __init__(self, at, took, user, path, side, status, why):
+        self.at, self.took, self.user, self.path = at, took, user, path
+        self.side, self.status, self.why = side, status, why
 
     def __repr__(self):
         return f"{self.at:.3f} +{self.took:.3f}s user {self.user}: {self.status} {self.side} {self.why}"
@@ -429,6 +441,7 @@ class Load:
             time.sleep(max(0, due - time.monotonic()))
             user = users[turn % len(users)]
             turn += 1
+            path = f"/page/{user}/{turn}"
             start = time.monotonic()
             # The server may end an idle connection: a client that looks first loses nothing.
             if sock and select.select([sock], [], [], 0)[0]:
@@ -440,7 +453,7 @@ class Load:
                 if not sock:
                     sock = socket.create_connection((rig.HOST, self.port), 20)
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                status, side, close = self._exchange(sock, user)
+                status, side, close = self._exchange(sock, user, path)
                 if close:
                     sock.close()
                     sock = None
@@ -449,13 +462,13 @@ class Load:
                 if sock:
                     sock.close()
                 sock = None
-            self.answers.append(Answer(start, time.monotonic() - start, user, side, status, why))
+            self.answers.append(Answer(start, time.monotonic() - start, user, path, side, status, why))
 
-    def _exchange(self, sock, user):
+    def _exchange(self, sock, user, path):
         cookie = f"Cookie: sid=user-{user}" if user is not None else ""
         if user in self.cookies:
             cookie += f"; {self.cookies[user]}"
-        lines = [f"GET /page HTTP/1.1\r\nHost: {self.host}", *([cookie] if cookie else [])]
+        lines = [f"GET {path} HTTP/1.1\r\nHost: {self.host}", *([cookie] if cookie else [])]
         sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         buffer = b""
         while b"\r\n\r\n" not in buffer:

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import rig
-from crossing_rig import MIGRATIONS, GATEWAYS, Load, Service, Up, backend, route, standing_alone, within
+from crossing_rig import BACKENDS, GATEWAYS, MIGRATIONS, Load, Service, Up, backend, route, standing_alone, within
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +67,9 @@ class Watch(threading.Thread):
         self.stopping = True
         self.join(5)
 
-    def spans(self):
-        """[(weight, from, to)] of each weight, in order."""
-        out = []
-        for at, (_, _, weight, _) in self.notes:
-            if out and out[-1][0] == weight:
-                continue
-            if out:
-                out[-1][2] = at
-            out.append([weight, at, time.monotonic()])
-        return out
+    def weights(self):
+        """Those above 0 that were seen, in their order."""
+        return [w for w, _ in itertools.groupby(weight for _, (_, _, weight, _) in self.notes) if w]
 
 
 # ---- the whole of it ----
@@ -91,7 +85,7 @@ def test_the_whole_crossing(up, serve):
         shop.migrate(steps)
         shop.wait_in_force(100, 20)
         last = time.monotonic()
-        s = shop.wait(lambda s: s["phase"] == "Retiring", 3, "Retiring")
+        s = shop.wait(lambda s: s["phase"] == "Retiring", 5, "Retiring")
         assert "watari migrate finish shop" in s["message"]
         assert "watari.dev/share" in up.migration("shop")["metadata"]["finalizers"]
         assert load.cohort(users=users) == set(range(users))
@@ -107,15 +101,14 @@ def test_the_whole_crossing(up, serve):
     assert not load.lost() and not load.bad(), (load.lost()[:5], load.bad()[:5])
     assert not load.strays()
     assert {a.side for a in load.since(last)} == {"new"}
-    spans = [s for s in watch.spans() if s[0] in (1, 10, 50)]
-    assert [s[0] for s in spans] == [1, 10, 50]
-    for weight, start, end in spans:
-        seen = [a for a in load.since(start + 0.15, end - 0.15) if a.user is None]
-        assert within(sum(a.side == "new" for a in seen), len(seen), weight / 100), (weight, len(seen))
-        cohort = {}
-        for a in load.since(start + 0.15, end - 0.15):
-            if a.user is not None:
-                cohort[a.user] = a.side
+    assert watch.weights() == [1, 10, 50, 100]
+    # What ran at which step, the log says: the proxy is at the next one before the status tells of it.
+    step_of = {e["path"]: e["step"] for e in up.log("shop.test")}
+    for weight, at in (1, (0, 1)), (10, (2, 3)), (50, (4, 5)):
+        answers = [a for a in load.since() if step_of.get(a.path) in at]
+        seen = [a for a in answers if a.user is None]
+        assert seen and within(sum(a.side == "new" for a in seen), len(seen), weight / 100), (weight, len(seen))
+        cohort = {a.user: a.side for a in answers if a.user is not None}
         assert within(sum(v == "new" for v in cohort.values()), len(cohort), weight / 100), (weight, len(cohort))
 
 
@@ -147,10 +140,12 @@ FAULTS = {"errors": (dict(status=500), {}), "slowness": (dict(delay_s=0.4), {"sl
 def test_the_guard_takes_users_back_and_resume_brings_the_same_ones(up, serve, fault):
     users, (broken, guard) = 150, FAULTS[fault]
     s = serve("guard-" + fault).migrate([{"setWeight": 10}, {"pause": {}}], guard=guard)
-    with Load(up.port, f"guard-{fault}.test", users, rate=250) as load:
+    with contextlib.ExitStack() as stack:
+        load = stack.enter_context(Load(up.port, f"guard-{fault}.test", users, rate=250))
         s.wait_in_force(10)
         cohort = load.cohort(users=users)
         assert within(len(cohort), users, 0.1)
+        starved = stack.enter_context(rig.Starved(up.pid("proxy")))
         begun = time.monotonic()
         s.new.break_(**broken)
         status = s.wait(lambda st: st["phase"] == "RolledBack", 8, "a rollback")
@@ -158,8 +153,9 @@ def test_the_guard_takes_users_back_and_resume_brings_the_same_ones(up, serve, f
         assert status["weight"] == 0 and status["stuck"] is False and status["epoch"] == 1
         assert status["verdict"]["cause"] == "Errors" and status["verdict"]["epoch"] == 1
         assert not load.cohort(users=users)  # their cookies say no longer where they belong
-        bad = load.bad(begun, slower_than=0.3)
-        assert bad and max(a.at + a.took for a in bad) - begun <= 5, bad[-1]
+        # A busy machine makes the old side slow too.
+        bad = load.bad(begun) + [a for a in load.bad(begun, slower_than=0.3) if a.side == "new"]
+        assert bad and max(a.at + a.took for a in bad) - begun <= 5 + starved.s(), bad[-1]
         s.new.break_()
         resumed = time.monotonic()
         assert s.say("resume")["result"] == "Done"
@@ -208,8 +204,10 @@ def test_no_way_back_to_a_dead_side(up, serve):
     s = serve("dead", checked=True).migrate([{"setWeight": 50}, {"pause": {}}])
     s.wait_in_force(50)
     s.old.close()
+    time.sleep(3.2)  # a side that has answered users in the last three seconds is not dead
     rig.wait_for(lambda: re.search("default/dead-old.* is unhealthy", up.errors()), 5, "the probes to see it")
-    time.sleep(4.5)  # a side that has answered users in the last three seconds is not dead, and reports come every second
+    backend = f"{BACKENDS}/dead-old"
+    rig.wait_for(lambda: up.api("GET", backend)[1].get("status", {}).get("healthy") == 0, 5, "control to hear of it")
     last = s.say("abort")
     assert last["result"] == "Refused" and "no healthy endpoint" in last["message"]
     with Load(up.port, "dead.test", 40, threads=3, rate=100) as load:
@@ -313,7 +311,8 @@ def run_kills(u, s, load, rng, n, most_s):
         if time.monotonic() > end:
             break
         time.sleep(rng.uniform(0.1, 1.0))
-        before = u.pid("proxy")
+        before, adopted = u.pid("proxy"), u.errors().count("adopted")
+        starved = rig.Starved(u.process.pid)
         at = time.monotonic()
         u.kill(who)
         dead = time.monotonic()
@@ -321,14 +320,17 @@ def run_kills(u, s, load, rng, n, most_s):
         if who == "supervisor":
             time.sleep(rng.uniform(0, 0.4))
             u.start()
-            time.sleep(0.3)
+            # Nobody is there to start a proxy before.
+            rig.wait_for(lambda: u.errors().count("adopted") == adopted + 2, 5, "both to be adopted")
         elif who == "proxy":
             proxy_kills.append((at, dead))
             rig.wait_for(lambda: u.pid("proxy") not in (None, before), 5, "a new proxy")
             ok = rig.wait_for(lambda: [a for a in load.since(at + 0.005) if a.status == 200 and not a.why], 5, "an answer after the kill")
-            assert min(a.at + a.took for a in ok) - at < limit_s, ok[0]
+            back_s = min(a.at + a.took for a in ok) - at
+            assert back_s < limit_s + starved.s(u.pid("proxy")), (back_s, ok[0])
         else:
             rig.wait_for(lambda: s.status(), 5, "control to be back")
+        starved.ended.set()
     return proxy_kills, done
 
 
@@ -357,7 +359,7 @@ def kills(tmp_path, seed=20, n=10, most_s=14):
             status = s.wait(lambda st: st["weight"] == 50, 8, "a status from the proxy")
             assert status["epoch"] == 1 and status["step"] >= 4
             assert load.cohort(users=users) == cohort
-            assert u.events("StatusRestored")
+            rig.wait_for(lambda: u.events("StatusRestored"), 5, "the event")
         out, counts = lost_outside(load, kills)
         assert not out, (out[:5], len(out), kills)
         assert all(c <= threads for c in counts), counts
@@ -379,12 +381,9 @@ def verdict(tmp_path):
             # Nobody is there to absorb it.
             u.kill("supervisor")
             u.kill("control")
-            begun = time.monotonic()
             s.new.break_(status=500)
-            rig.wait_for(lambda: not {a for a in load.since(time.monotonic() - 0.5) if a.side == "new"}
-                         and time.monotonic() > begun + 1, 6, "the proxy to act alone")  # fmt: skip
+            rig.wait_for(lambda: not load.cohort(users=users), 6, "the proxy to act alone")
             settled = time.monotonic()
-            assert not load.cohort(users=users)
             verdicts = u.state / "proxy" / "verdicts.json"
             rig.wait_for(lambda: verdicts.exists() and json.loads(verdicts.read_text())["verdicts"], 3, "the verdict on disk")
             assert not load.lost()
@@ -411,6 +410,7 @@ def verdict(tmp_path):
             # What a user decided is kept as well.
             assert s.say("abort")["result"] == "Done"
             s.wait(lambda st: st["phase"] == "RolledBack", 4)
+            rig.wait_for(lambda: u.in_force("v", 0), 5, "the proxy to know")
             u.lose_store()
             status = s.wait(lambda st: st["phase"] == "RolledBack", 8, "the abort from the proxy")
             assert status["epoch"] == 2 and status["verdict"]["cause"] == "Abort"
@@ -450,29 +450,38 @@ def test_a_bad_file_changes_nothing(up, serve, binary):
 
 
 def test_swaps_under_load_fail_no_request(up, serve):
-    s = serve("swap").migrate([{"setWeight": 50}, {"pause": {}}])
+    s = serve("swap")
+    s.docs.append({"apiVersion": rig.WATARI_API, "kind": "BackendTrafficPolicy", "metadata": {"name": "swap"},
+                   "spec": {"targetRefs": [rig.ref("swap-old"), rig.ref("swap-new")],
+                            "timeout": {"http": {"requestTimeout": "120s"}}}})  # fmt: skip
+    up.write("swap.yaml", *s.docs)
+    s.migrate([{"setWeight": 50}, {"pause": {}}])
     s.wait_in_force(50)
-    base = list(s.docs)
+    base, swapped = list(s.docs), itertools.count()
+
+    def swap():
+        i = next(swapped)
+        header = {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [{"name": "x-turn", "value": str(i)}]}}
+        docs = [d if d["kind"] != "HTTPRoute" else route("swap", "swap-old", [header]) for d in base]
+        docs.append(backend(f"swap-{i % 2}", s.old))
+        docs.append(route(f"swap-{i % 2}", f"swap-{i % 2}"))
+        up.write("swap.yaml", *docs)
+        time.sleep(0.06)  # the rate of the changes: control gathers what changes within 100 ms
+        return i
+
     with Load(up.port, "swap.test", 60, 4, rate=250) as load, contextlib.closing(socket.create_connection((rig.HOST, up.port), 10)) as slow:
         # A request that began before the swaps is counted until it ends.
-        slow.sendall(b"GET /wait/3 HTTP/1.1\r\nHost: swap.test\r\nCookie: sid=slow\r\n\r\n")
+        slow.sendall(b"GET /held HTTP/1.1\r\nHost: swap.test\r\nCookie: sid=slow\r\n\r\n")
         rig.wait_for(lambda: s.old.waiting + s.new.waiting, 5, "the slow request at its side")
-        older, before = 0, s.status()["proxies"][0]["version"]
-        for i in range(50):
-            header = {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [{"name": "x-turn", "value": str(i)}]}}
-            docs = [d if d["kind"] != "HTTPRoute" else route("swap", "swap-old", [header]) for d in base]
-            docs.append(backend(f"swap-{i % 2}", s.old))
-            docs.append(route(f"swap-{i % 2}", f"swap-{i % 2}"))
-            up.write("swap.yaml", *docs)
-            time.sleep(0.06)  # the rate of the changes: some of them are gathered
-            if i % 5 == 4:
-                older = max(older, s.status()["proxies"][0]["inFlightOlder"])
-        rig.wait_for(lambda: rig.ask(up.port, host="swap.test").get("x-turn") == "49", 5, "the last one in force")
-        assert older >= 1
+        before = up.stats()["snapshot.version"]
+        rig.wait_for(lambda: swap() >= 49 and up.stats()["snapshot.version"] - before >= 20, 10, "twenty swaps")
+        last = next(swapped) - 1
+        rig.wait_for(lambda: rig.ask(up.port, host="swap.test").get("x-turn") == str(last), 5, "the last one in force")
+        s.wait(lambda st: st["proxies"][0]["inFlightOlder"] >= 1, 4, "the slow request to be on an older version")
+        s.old.go_on.set()
+        s.new.go_on.set()
         assert b" 200 " in slow.recv(65536)
         s.wait(lambda st: st["proxies"][0]["inFlightOlder"] == 0, 4, "nothing on older versions")
-        # Control gathers what changes within 100 ms.
-        assert s.status()["proxies"][0]["version"] - before >= 20
     assert not load.lost() and not load.bad(), (load.lost()[:3], load.bad()[:3])
     assert not load.strays()
 
@@ -548,7 +557,7 @@ def alone(tmp_path_factory):
 
 @pytest.mark.parametrize("what", ALONE)
 def test_alone(alone, what):
-    alone[what].result(60)
+    alone[what].result(200)
 
 
 def test_a_file_written_slowly_and_a_directory_replaced_lose_nothing(tmp_path):
@@ -558,14 +567,15 @@ def test_a_file_written_slowly_and_a_directory_replaced_lose_nothing(tmp_path):
         served = lambda: rig.ask(up.port, host="slow.test").status == 200  # noqa: E731
         rig.wait_for(served, 10, "the service")
 
+        # In pieces a second apart: the last document is away for longer than --remove-after, and no pause is as long.
         text = (up.files / "slow.yaml").read_text()
-        docs = text.split("\n---\n")
+        pieces = [p for doc in text.split("\n---\n") for p in ("# more to come\n", doc + "\n---\n")]
         with open(up.files / "slow.yaml", "w") as f:
-            for k, doc in enumerate(docs):
-                f.write(("\n---\n" if k else "") + doc)
+            for k, piece in enumerate(pieces):
+                f.write(piece)
                 f.flush()
                 up.write("beside.yaml", backend(f"beside-{k}", s.old))  # makes control read
-                end = time.monotonic() + 2
+                end = time.monotonic() + 1
                 while time.monotonic() < end:
                     assert served(), k
                     time.sleep(0.05)
