@@ -93,12 +93,13 @@ class Up:
         return {l.split()[0]: int(l.split()[1]) for l in lines if alive(int(l.split()[1]))}
 
     def kill(self, name):
-        """SIGKILL; the seconds until another one runs under that name."""
+        """SIGKILL; the seconds until another one runs under that name, without those for which others had the CPU."""
         pid = self.pids()[name]
-        os.kill(pid, signal.SIGKILL)
-        begin = time.monotonic()
-        wait_for(lambda: self.pids().get(name, pid) != pid, 5, f"another {name}")
-        return time.monotonic() - begin
+        with rig.Starved(self.process.pid) as starved:
+            os.kill(pid, signal.SIGKILL)
+            begin = time.monotonic()
+            wait_for(lambda: self.pids().get(name, pid) != pid, 5, f"another {name}")
+            return time.monotonic() - begin - starved.s(self.pids().get(name, pid))
 
     def kill_supervisor(self):
         self.process.kill()
@@ -184,14 +185,16 @@ def test_killed_proxy_is_back_and_nobody_is_refused(up):
     u = up()
     t = Trickle(u.port)
     t.wait_more(10)
-    took = u.kill("proxy")
-    t.wait_more(50)
-    t.close()
+    with rig.Starved(u.process.pid) as starved:
+        took = u.kill("proxy")
+        t.wait_more(50)
+        t.close()
+        spared_s = starved.s(u.pids()["proxy"])
     assert took < 1.0
     # The one connection that the killed process held may die with it; those that came while none ran waited for the next.
     assert len(t.failed) <= 1, t.failed
     assert not any("Refused" in str(f) for f in t.failed), t.failed
-    assert t.slowest < 3.0
+    assert t.slowest < 3.0 + spared_s
 
 
 def test_queue_is_kept_while_no_proxy_runs(up):
@@ -684,10 +687,12 @@ def test_proxy_cannot_write_outside(up, options, can):
         u.log_path.rename(u.directory / "old.log")
         u.log_path.symlink_to(stolen)
         os.kill(u.pids()["proxy"], signal.SIGHUP)
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end and not stolen.exists():
+
+        def reopened():
             assert rig.ask(u.port).status == 200
-            time.sleep(0.05)
+            return stolen.exists() or "cannot be opened anew (Permission denied)" in u.errors()
+
+        wait_for(reopened, 10, "the log to be opened again")
         assert stolen.exists() == can
 
 
