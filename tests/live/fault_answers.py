@@ -4,7 +4,7 @@ import threading
 import time
 
 from fault_rig import (CONNECT_FAIL, CUT, GET, LOST, OK, POST, RETRY, REUSED_STALE, TIMEOUT, TX_RESET, Row, body_is, driven,
-                       gets)  # fmt: skip
+                       gets, headed)  # fmt: skip
 from fault_requests import early, next_host_connection_is_new
 from rig import WasReset, answer, echo, echo_once, take_body, wait_for
 
@@ -19,7 +19,7 @@ def raw(data, then="close"):
         take_body(wire, request)
         wire.send(data)
         if then == "reset":
-            time.sleep(0.05)  # what was sent must get there first
+            headed[request.target].wait(30)  # a reset overtakes what was not read yet
             wire.reset()
         elif then == "wait":
             wire.sock.settimeout(10)
