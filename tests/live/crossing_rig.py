@@ -203,7 +203,7 @@ class Up:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         for pid in filter(None, pids):
@@ -272,7 +272,7 @@ class Up:
     def ask_for(self, name, verb, wait=True, **more):
         """As the CLI does: read, set status.request, write back with the resourceVersion; again on a conflict."""
         for _ in range(20):
-            doc = self.migration(name)
+            doc = rig.wait_for(lambda: self.migration(name), 5, f"{name} to be there")
             request = {"id": f"{verb}-{time.monotonic_ns()}", "verb": verb, **more}
             doc["status"]["request"] = request
             code, said = self.api("PUT", f"{MIGRATIONS}/{name}/status", doc)

@@ -692,7 +692,7 @@ class Proxy:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(40)
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError("the proxy did not end after SIGTERM: " + self.errors())

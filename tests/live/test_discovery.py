@@ -46,7 +46,7 @@ def test_hosts_in_a_file(world, tmp_path):
     assert used(proxy) == {"a"}
     write(path, f"{HOST}:{a.port}\n{HOST}:{b.port}\n")
     wait_for(lambda: used(proxy) == {"a", "b"}, 5, "the host that was added")
-    assert members(proxy) == 2
+    wait_for(lambda: members(proxy) == 2, 5, "it to be counted")
     # What is wrong or empty changes nothing: not even the good lines in it.
     for bad in (f"{HOST}:{b.port}\nnonsense\n", f"{HOST}:99999\n", "example.test:80\n", "\0\1\2", "", "\n\n", f"{HOST}\n"):
         write(path, bad)
@@ -216,7 +216,7 @@ def test_hosts_behind_a_name(world, named):
     assert used(proxy) == {"two"}
     named.dns.names["shop.test"] = ["127.0.0.2", "127.0.0.3"]
     wait_for(lambda: used(proxy) == {"two", "three"}, 10, "the new address")
-    assert members(proxy) == 2
+    wait_for(lambda: members(proxy) == 2, 5, "it to be counted")
     named.dns.names["shop.test"] = ["127.0.0.3"]
     wait_for(lambda: used(proxy) == {"three"}, 10, "the old address to go")
 
@@ -260,7 +260,8 @@ class Checked:
 
 
 def checked_site(*hosts, **check):
-    active = {"type": "HTTP", "http": {"path": "/healthz"}, "interval": "100ms", "timeout": "100ms", "unhealthyThreshold": 2, **check}
+    # Hosts here have time to answer, unless a test is about those that take too long.
+    active = {"type": "HTTP", "http": {"path": "/healthz"}, "interval": "100ms", "timeout": "5s", "unhealthyThreshold": 2, **check}
     if check.get("type") == "TCP":
         del active["http"]
     return Site().backend("one", *hosts).simple_route("one").policy("one", healthCheck={"active": active})
@@ -307,7 +308,7 @@ def test_one_bad_check_in_two_is_not_enough(world):
 
 def test_a_check_that_gets_no_answer(world):
     a = Checked(world, "a")
-    proxy = world.proxy(checked_site(a.origin, world.origin("b")))
+    proxy = world.proxy(checked_site(a.origin, world.origin("b"), timeout="800ms"))
     wait_for(lambda: a.probes, 5, "the first check")
 
     def silent(wire, request):
@@ -342,7 +343,7 @@ def test_with_all_hosts_out_any_is_tried(world):
 def test_a_side_is_dead_when_checks_and_traffic_say_so(world):
     """With Shared state the slots of a dead new side go to the old one; a broken check alone moves nobody."""
     old, new = Checked(world, "old"), Checked(world, "new")
-    active = {"type": "HTTP", "http": {"path": "/healthz"}, "interval": "100ms", "timeout": "100ms", "unhealthyThreshold": 1}
+    active = {"type": "HTTP", "http": {"path": "/healthz"}, "interval": "100ms", "timeout": "5s", "unhealthyThreshold": 1}
     site = Site().backend("old", old.origin).backend("new", new.origin).simple_route("one", "old")
     site.policy("old", "new", healthCheck={"active": active})
     site.migration("m", 50, route="one")

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rig import GATEWAY_API, HOST, Client, Prefork, Site, WasReset, answer, ask, echo, take_body, wait_for
+from rig import GATEWAY_API, HOST, Client, Prefork, Site, Starved, WasReset, answer, ask, echo, free_port, take_body, wait_for
 
 
 def one_origin(world, behave=echo, name="one", workers=1, origin=None, policy=None, **more):
@@ -167,7 +167,7 @@ def test_an_answer_is_streamed_not_collected(world):
 
     def behave(wire, request):
         wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         wire.send(b"4\r\nlast\r\n0\r\n\r\n")
         return True
 
@@ -324,11 +324,12 @@ def test_two_streams_do_not_keep_others_waiting(world):
     [t.start() for t in threads]
     wait_for(lambda: sum(r.sent > MIB for r in origin.seen("/flood")) == 2, 10, "two streams under way")
     times = []
-    client = world.client(proxy)
+    client = world.client(proxy, timeout=60)
     for _ in range(20):
         begin = time.monotonic()
-        assert client.ask("/small").status == 200
-        times.append(time.monotonic() - begin)
+        with Starved(proxy.process.pid) as starved:
+            assert client.ask("/small").status == 200
+            times.append(time.monotonic() - begin - starved.s())
     stop.set()
     [t.join() for t in threads]
     assert sorted(times)[10] < 0.5, times
@@ -359,7 +360,7 @@ def test_a_client_that_goes_away_is_noticed_while_the_host_thinks(world):
     assert (entry["response_code"], entry["response_flags"]) == (0, "DC")
     assert proxy.metric("watari_requests_lost_total") == 0, "the client left; nothing was lost"
     assert proxy.metric("envoy_http_downstream_rq_rx_reset") == 1
-    assert proxy.metric("envoy_cluster_upstream_rq_tx_reset") == 1
+    wait_for(lambda: proxy.metric("envoy_cluster_upstream_rq_tx_reset") == 1, 5, "the reset to count")
 
 
 def test_a_client_that_has_said_all_may_close_its_half(world):
@@ -400,8 +401,8 @@ def test_a_body_cut_off_by_the_client_is_not_a_request(world):
 def test_a_port_that_somebody_else_holds_is_taken_once_it_is_free(world):
     origin = world.origin("one")
     site = Site().backend("one", origin).simple_route("one")
-    with socket.create_server((HOST, 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
+    with socket.create_server((HOST, port)):
         site.add(GATEWAY_API, "Gateway", "second", {
             "gatewayClassName": "watari", "addresses": [{"type": "IPAddress", "value": HOST}],
             "listeners": [{"name": "http", "protocol": "HTTP", "port": port}]})  # fmt: skip
@@ -429,7 +430,7 @@ def test_retries_stay_within_their_budget(world):
         # A retry waits for a gate of its own, so that it runs while all first tries end.
         gate = second if request.target in seen else first
         seen.add(request.target)
-        gate.wait(10)
+        gate.wait(60)
         wire.send(answer(503, b"busy"))
         return True
 
@@ -437,13 +438,15 @@ def test_retries_stay_within_their_budget(world):
     site = Site().backend("one", *hosts).simple_route("one")
     site.policy("one", retry={"numRetries": 1, "retryOn": {"httpStatusCodes": [503]}, "budget": {"percent": 20, "minRetries": 3}})
     proxy = world.proxy(site)
-    clients = [Client(proxy.port) for _ in range(40)]
+    clients = [Client(proxy.port, timeout=60) for _ in range(40)]
     for i, c in enumerate(clients):
         c.send(b"GET /s/%d HTTP/1.1\r\nHost: one.test\r\n\r\n" % i)
     wait_for(lambda: sum(len(h.requests) for h in hosts) == 40, 5, "all first tries at the hosts")
     first.set()
-    wait_for(lambda: proxy.metric("envoy_cluster_upstream_rq_retry_overflow") >= 30, 5, "retries refused")
-    assert proxy.metric("envoy_cluster_upstream_rq_retry") <= 8
+    # Until all are decided: the end of a retry makes room for another.
+    retry, refused = "envoy_cluster_upstream_rq_retry", "envoy_cluster_upstream_rq_retry_overflow"
+    wait_for(lambda: proxy.metric(retry) + proxy.metric(refused) == 40, 5, "each to be retried or refused")
+    assert proxy.metric(retry) <= 8
     second.set()
     assert [c.response().status for c in clients] == [503] * 40
     assert sum(len(h.requests) for h in hosts) <= 48
@@ -458,10 +461,10 @@ def test_a_drain_lets_requests_finish(world):
     go_on = threading.Event()
 
     def behave(wire, request):
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return echo(wire, request)
 
-    proxy, _ = one_origin(world, behave)
+    proxy, _ = one_origin(world, behave, options=["--drain-seconds", "30"])
     client = world.client(proxy)
     client.send(b"GET /last HTTP/1.1\r\nHost: one.test\r\n\r\n")
     wait_for(lambda: proxy.metric("envoy_cluster_upstream_rq_active") == 1, 5, "the request at the host")
@@ -470,7 +473,7 @@ def test_a_drain_lets_requests_finish(world):
     go_on.set()
     response = client.response()
     assert response.status == 200 and response.says_close
-    assert proxy.process.wait(5) == 0
+    assert proxy.process.wait(20) == 0  # it does not wait for the end of the time
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -486,17 +489,18 @@ def test_a_host_with_few_processes_gets_round_to_every_connection(world, workers
     asked, clients, each = [], 8, 25
 
     def use(number):
-        client = Client(proxy.port, timeout=20)
+        client = Client(proxy.port, timeout=60)
         for i in range(each):
             start = time.monotonic()
             asked.append((client.ask(f"/{number}/{i}").status, time.monotonic() - start))
         client.close()
 
     users = [threading.Thread(target=use, args=(n,), daemon=True) for n in range(clients)]
-    for u in users:
-        u.start()
-    for u in users:
-        u.join(30)
-    assert [status for status, _ in asked] == [200] * clients * each
-    assert max(took for _, took in asked) < 8
+    with Starved(proxy.process.pid) as starved:
+        for u in users:
+            u.start()
+        for u in users:
+            u.join(90)
+        assert [status for status, _ in asked] == [200] * clients * each
+        assert max(took for _, took in asked) < 8 + starved.s()
     assert origin.connections < clients * each / 2, "connections are still kept"

@@ -1,11 +1,12 @@
 """What a client or a host does on purpose: it costs itself something, and nobody else."""
 
+import contextlib
 import threading
 import time
 
 import pytest
 
-from rig import Client, Ended, Site, WasReset, echo, wait_for
+from rig import Client, Ended, Site, Starved, WasReset, echo, wait_for
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -94,12 +95,13 @@ def test_a_last_word_on_an_idle_connection_is_no_surplus(world):
 
 
 def worst_of(proxy, n=15):
-    client = Client(proxy.port)
+    client = Client(proxy.port, timeout=60)
     times = []
     for _ in range(n):
         begin = time.monotonic()
-        client.ask("/other")
-        times.append(time.monotonic() - begin)
+        with Starved(proxy.process.pid) as starved:
+            client.ask("/other")
+            times.append(time.monotonic() - begin - starved.s())
     client.close()
     return sorted(times)[n // 2], times
 
@@ -171,13 +173,13 @@ def test_thousands_of_connection_options_are_refused(world):
 def test_a_slow_upload_is_no_evidence_against_a_side(world):
     old, new = world.origin("old"), world.origin("new")
     site = Site().backend("old", old).backend("new", new).simple_route("one", "old")
-    site.migration("m", 100, route="one", guard={"slowerThan": "300ms"}, userKey={"header": "X-User", "stable": True})
+    site.migration("m", 100, route="one", guard={"slowerThan": "1500ms"}, userKey={"header": "X-User", "stable": True})
     proxy = world.proxy(site)
 
     def upload(i):
-        client = Client(proxy.port)
+        client = Client(proxy.port, timeout=60)
         client.send(f"POST /up HTTP/1.1\r\nHost: one.test\r\nX-User: u{i}\r\nContent-Length: 10\r\n\r\n".encode())
-        time.sleep(0.8)  # far over slowerThan
+        time.sleep(2.5)  # far over slowerThan
         client.send(b"x" * 10)
         assert client.response().json["origin"] == "new"
         client.close()
@@ -308,13 +310,21 @@ def test_a_client_that_never_reads(world):
     client = world.client(proxy, receive_buffer=4096)
     before = proxy.rss_kib()
     batch = b"GET /flood HTTP/1.1\r\nHost: one.test\r\n\r\n" * 100
-    client.sock.settimeout(1)
-    with pytest.raises(TimeoutError):
-        for _ in range(20000):
-            client.sock.sendall(batch)
-    served = len(origin.requests)
-    time.sleep(0.3)  # nothing more comes
-    assert len(origin.requests) - served < 5, "requests go on though nobody takes the answers"
+    client.sock.setblocking(False)
+    sent = 0
+
+    def stuck():
+        """The client can send no more, and for a while nothing comes to the host."""
+        nonlocal sent
+        served = len(origin.requests)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(1000):
+                sent += client.sock.send(batch[sent % len(batch) :])
+            return False
+        time.sleep(0.5)
+        return served and len(origin.requests) - served < 5
+
+    wait_for(stuck, 10, "the requests to stop, since nobody takes the answers")
     assert proxy.rss_kib() - before < 4 * KIB
     alive(proxy)
 
@@ -327,9 +337,13 @@ def test_a_flood_of_connections_and_what_is_left_of_it(world):
         clients.append(client)
         if i % 2:
             client.send(b"GET / HT")
-    spent = proxy.cpu_s()
-    time.sleep(0.5)  # the span of the measurement
-    assert proxy.cpu_s() - spent < 0.2, "it spins"
+
+    def rests():
+        spent = proxy.cpu_s()
+        time.sleep(0.5)  # the span of the measurement
+        return proxy.cpu_s() - spent < 0.2
+
+    wait_for(rests, 5, "it to rest, not spin")
     for client in clients:
         client.reset() if client is not clients[0] else client.close()
     wait_for(lambda: proxy.metric("envoy_http_downstream_cx_active") <= 2, 5, "the connections to end")

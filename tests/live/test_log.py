@@ -54,9 +54,12 @@ def test_durations_are_milliseconds(world):
         return True
 
     proxy, _ = one(world, behave)
+    begin = time.monotonic()
     ask(proxy.port, "/slow")
+    took_ms = (time.monotonic() - begin) * 1000
     entry = proxy.wait_log(path="/slow")[0]
-    assert 115 <= entry["duration"] < 1000 and 115 <= entry["upstream_service_time"] < 1000
+    # The line may be written a moment after the client has it all.
+    assert 115 <= entry["upstream_service_time"] <= took_ms + 1 and 115 <= entry["duration"] < took_ms + 500
 
 
 def test_a_client_cannot_write_the_log(world):
@@ -145,6 +148,7 @@ def test_stats_and_metrics_tell_the_same(world):
     for i in range(3):
         assert ask(proxy.port, f"/{i}").status == 200
     assert ask(proxy.port, "/", "nobody.test").status == 404
+    proxy.wait_log(4)  # a request is counted once its answer is out, and then logged
     stats = dict(line.rsplit(": ", 1) for line in proxy.admin("/stats").body.decode().splitlines())
     as_json = {s["name"]: s["value"] for s in json.loads(proxy.admin("/stats?format=json").body)["stats"]}
     metrics = proxy.metrics()

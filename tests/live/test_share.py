@@ -91,7 +91,7 @@ def test_a_user_stays_where_it_is(world, state):
             assert again.all("set-cookie") == [], "a user is told once"
         sides.append(first.json["origin"])
         user.leave()
-    assert 8 < sides.count("new") < 32
+    assert 5 < sides.count("new") < 35  # 20 expected; 3.2 is its deviation
 
 
 @pytest.mark.parametrize("n, kept", [(1, True), (7, True), (8, False)])
@@ -367,7 +367,7 @@ def test_a_new_side_that_cuts_its_answers_loses_its_users(world, state, head, bo
 
 
 def test_a_slow_new_side_loses_its_users(world, state):
-    site = site_of(world, 50, new=world.origin("new", failing(200, 0.06)), policy=NO_RETRY, guard={"slowerThan": "30ms"})
+    site = site_of(world, 50, new=world.origin("new", failing(200, 0.5)), policy=NO_RETRY, guard={"slowerThan": "300ms"})
     proxy = world.proxy(site, state=state)
     users_until_back(proxy, site, 200)
     all_on_old(proxy, site)
@@ -382,7 +382,7 @@ def test_pause_takes_nobody_back(world, state):
         user = User(proxy)
         statuses.append(user.ask().status)
         user.leave()
-    assert 8 < statuses.count(500) < 32
+    assert 5 < statuses.count(500) < 35
 
 
 def test_two_sides_that_fail_alike_are_no_verdict(world, state):

@@ -89,7 +89,7 @@ def test_routes_tell_what_does_not_resolve(serve, world):
     refs = s.conditions(parent)["ResolvedRefs"]
     assert parent["controllerName"] == "watari.dev/gateway" and parent["parentRef"]["name"] == "web"
     assert (refs["reason"], refs["observedGeneration"]) == ("BackendNotFound", 1) and '"missing"' in refs["message"]
-    assert s.cell("ACCEPTED", "hr", "lost") == "False"
+    s.sees("False", "ACCEPTED", "hr", "lost")
     assert "NoMatchingParent" in s.ok("describe", "hr", "lost")
     # The Gateway counts what is attached, whether its backends are there or not.
     rig.wait_for(lambda: s.json("gw", "web").get("status", {}).get("listeners", [{}])[0].get("attachedRoutes") == 1, 20, "one route")

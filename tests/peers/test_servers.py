@@ -140,7 +140,7 @@ def test_one_connection_serves_many_requests(site):
 
 def test_load_without_an_error(site):
     proxy, _ = site
-    out = subprocess.run(["wrk", "-t1", "-c32", "-d3", "-H", "Host: one.test", url(proxy, "/small")], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(["wrk", "-t1", "-c32", "-d3", "--timeout", "30s", "-H", "Host: one.test", url(proxy, "/small")], capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in out and "Socket errors" not in out, out
     assert int(re.search(r"(\d+) requests in", out)[1]) > 100
     assert proxy.metric("watari_requests_lost_total") == 0
