@@ -25,8 +25,8 @@ enum { STACK_SCALE = 1 };
 #endif
 
 enum {
-    MAX_IDLE = 512,     /* stacks kept for reuse, by class and loop */
-    SAMPLE_EVERY = 256, /* of how many ended fibers one stack is measured */
+    MAX_IDLE = 512,      /* stacks kept for reuse, by class and loop */
+    SAMPLE_EVERY = 2048, /* of how many ended fibers one stack is measured */
 };
 
 static const size_t stack_bytes[] = {

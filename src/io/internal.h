@@ -37,7 +37,7 @@ struct io_loop {
     int poll_fd;
     int wake_fd; /* eventfd; -1 on a simulated system */
     struct io_stream wake;
-    int64_t now_ns, wall_ms;
+    int64_t now_ns, now_ms, wall_ms;
     struct io_wheel wheel;
     struct wt_list pending; /* streams with news */
     struct io_fiber *ready_head, *ready_tail;

@@ -20,6 +20,13 @@ static void woken(struct io_stream *s)
     (void)ignored;
 }
 
+static void read_clocks(struct io_loop *loop)
+{
+    loop->now_ns = loop->sys->mono_ns(loop->sys);
+    loop->now_ms = loop->now_ns / WT_MS_NS;
+    loop->wall_ms = loop->sys->wall_ms(loop->sys);
+}
+
 static int open_wake(struct io_loop *loop)
 {
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -39,9 +46,8 @@ int io_loop_new(struct io_sys *sys, struct io_loop **out, struct wt_err *err)
     loop->wake_fd = -1;
     io_stream_init(&loop->wake);
     wt_list_init(&loop->pending);
-    loop->now_ns = sys->mono_ns(sys);
-    loop->wall_ms = sys->wall_ms(sys);
-    io_wheel_init(&loop->wheel, loop->now_ns / WT_MS_NS);
+    read_clocks(loop);
+    io_wheel_init(&loop->wheel, loop->now_ms);
     loop->poll_fd = sys->poll_open(sys);
     int r = loop->poll_fd;
     if (r >= 0 && !sys->single_threaded)
@@ -142,7 +148,7 @@ static int64_t wait_time_ms(struct io_loop *loop)
     int64_t next = io_wheel_next_ms(&loop->wheel);
     if (next == IO_NEVER)
         return -1;
-    int64_t wait = next - loop->now_ns / WT_MS_NS;
+    int64_t wait = next - loop->now_ms;
     return wait < 0 ? 0 : wait;
 }
 
@@ -158,8 +164,7 @@ static void turn(struct io_loop *loop)
 {
     struct io_ready ready[256] WT_UNSET;
     int n = loop->sys->poll_wait(loop->sys, loop->poll_fd, ready, 256, wait_time_ms(loop));
-    loop->now_ns = loop->sys->mono_ns(loop->sys);
-    loop->wall_ms = loop->sys->wall_ms(loop->sys);
+    read_clocks(loop);
     loop->stats.turns++;
     if (n > 0) {
         loop->stats.events += (uint64_t)n;
@@ -167,7 +172,7 @@ static void turn(struct io_loop *loop)
     }
     run_tasks(loop);
     io_fiber_resume_yielded(loop);
-    io_wheel_advance(&loop->wheel, loop->now_ns / WT_MS_NS);
+    io_wheel_advance(&loop->wheel, loop->now_ms);
     run_flows(loop);
 }
 
@@ -200,7 +205,7 @@ int64_t io_now_ns(void)
 
 int64_t io_now_ms(void)
 {
-    return io_loop_current->now_ns / WT_MS_NS;
+    return io_loop_current->now_ms;
 }
 
 int64_t io_wall_ms(void)
