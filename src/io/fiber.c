@@ -151,11 +151,13 @@ static struct io_fiber *fiber_new(struct io_loop *loop, enum io_stack class)
         return NULL;
     }
     f->class = class;
+    io_timer_init(&f->timer, deadline_passed);
     return f;
 }
 
 static void fiber_destroy(struct io_fiber *f)
 {
+    io_timer_cancel(&f->timer);
     io_stack_free(&f->stack);
     wt_free(f);
 }
@@ -205,7 +207,6 @@ int io_spawn_on(struct io_loop *loop, enum io_stack class, void (*run)(void *arg
     f->joinable = out != NULL;
     f->canceled = f->unparked = f->timed_out = false;
     f->asan_fake_stack = NULL;
-    io_timer_init(&f->timer, deadline_passed);
 #ifdef ASAN_FIBERS
     ASAN_UNPOISON_MEMORY_REGION(f->stack.low, f->stack.size_bytes);
 #endif
@@ -280,7 +281,7 @@ static void wake(struct io_fiber *f)
 {
     if (f->state != FIBER_PARKED)
         return;
-    io_timer_cancel(&f->timer);
+    io_timer_stop(&f->timer);
     enqueue(f);
 }
 

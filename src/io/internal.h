@@ -17,7 +17,7 @@ struct io_wheel {
 };
 
 void io_wheel_init(struct io_wheel *w, int64_t now_ms);
-void io_wheel_add(struct io_wheel *w, struct io_timer *t);
+void io_wheel_set(struct io_wheel *w, struct io_timer *t, int64_t at_ms);
 void io_wheel_advance(struct io_wheel *w, int64_t now_ms); /* fires what is due */
 int64_t io_wheel_next_ms(const struct io_wheel *w);        /* when to look again; IO_NEVER */
 

@@ -47,14 +47,15 @@ void io_loop_post(struct io_loop *loop, struct io_task *task);
  * again. */
 struct io_timer {
     struct wt_list node;
-    int64_t at_ms;
+    int64_t at_ms;    /* when it fires; IO_NEVER: it does not */
+    int64_t filed_ms; /* while it lies in the wheel: when that looks at it, at_ms or sooner */
     void (*fire)(struct io_timer *timer);
 };
 
 void io_timer_init(struct io_timer *t, void (*fire)(struct io_timer *timer));
-void io_timer_set(struct io_timer *t,
-                  int64_t at_ms); /* here; moves it if it was set; IO_NEVER cancels */
-void io_timer_cancel(struct io_timer *t);
+void io_timer_set(struct io_timer *t, int64_t at_ms); /* here; moves it if it was set */
+void io_timer_stop(struct io_timer *t);   /* it may still lie in the wheel: its memory must stay */
+void io_timer_cancel(struct io_timer *t); /* and it is out of the wheel: its memory may go */
 
 /* Counters of one loop, for metrics. */
 struct io_loop_stats {

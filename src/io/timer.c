@@ -1,6 +1,7 @@
 /* A hierarchical timing wheel (Varghese and Lauck, 1987): setting and cancelling are O(1).
  * A timer sits at the level whose slots are just fine enough for its distance, and moves down as
- * time passes. */
+ * time passes. Most timers are put off or stopped, again and again, and never fire: such a one
+ * stays where it lies and is filed anew only when the wheel comes to it. */
 #include "io/internal.h"
 
 void io_wheel_init(struct io_wheel *w, int64_t now_ms)
@@ -21,7 +22,7 @@ static int level_of(uint64_t distance_ms)
     return level < WHEEL_LEVELS ? level : WHEEL_LEVELS - 1;
 }
 
-void io_wheel_add(struct io_wheel *w, struct io_timer *t)
+static void file(struct io_wheel *w, struct io_timer *t)
 {
     /* What is already due fires at the next advance, never at once: setting a timer runs no code.
      */
@@ -32,8 +33,19 @@ void io_wheel_add(struct io_wheel *w, struct io_timer *t)
         at = w->now_ms + (int64_t)longest;
     int level = level_of((uint64_t)(at ^ w->now_ms));
     int slot = (int)((uint64_t)at >> (level * WHEEL_BITS)) & (WHEEL_SLOTS - 1);
+    t->filed_ms = at;
     wt_list_add_tail(&w->slots[level][slot], &t->node);
     w->full[level] |= UINT64_C(1) << slot;
+}
+
+void io_wheel_set(struct io_wheel *w, struct io_timer *t, int64_t at_ms)
+{
+    t->at_ms = at_ms;
+    if (!wt_list_empty(&t->node) && t->filed_ms <= at_ms)
+        return;
+    wt_list_remove(&t->node);
+    if (at_ms != IO_NEVER)
+        file(w, t);
 }
 
 static void run_slot(struct io_wheel *w, int level, int slot)
@@ -51,8 +63,8 @@ static void run_slot(struct io_wheel *w, int level, int slot)
         wt_list_remove(&t->node);
         if (t->at_ms <= w->now_ms)
             t->fire(t);
-        else
-            io_wheel_add(w, t);
+        else if (t->at_ms != IO_NEVER)
+            file(w, t);
     }
 }
 
@@ -100,10 +112,12 @@ void io_timer_init(struct io_timer *t, void (*fire)(struct io_timer *timer))
 
 void io_timer_set(struct io_timer *t, int64_t at_ms)
 {
-    wt_list_remove(&t->node);
-    t->at_ms = at_ms;
-    if (at_ms != IO_NEVER)
-        io_wheel_add(&io_loop_current->wheel, t);
+    io_wheel_set(&io_loop_current->wheel, t, at_ms);
+}
+
+void io_timer_stop(struct io_timer *t)
+{
+    t->at_ms = IO_NEVER;
 }
 
 void io_timer_cancel(struct io_timer *t)

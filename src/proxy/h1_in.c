@@ -558,7 +558,7 @@ static void turn_away(struct h1_in *c)
 static void on_ready(struct io_stream *s)
 {
     struct h1_in *c = WT_CONTAINER(s, struct h1_in, stream);
-    io_timer_cancel(&c->timer);
+    io_timer_stop(&c->timer);
     s->on_ready = NULL;
     if (proxy_worker_take(c->worker, STACK_BYTES) >= PROXY_OVERLOAD_REFUSE) {
         turn_away(c);

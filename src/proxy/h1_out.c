@@ -170,7 +170,7 @@ static struct proxy_h1_out *take_kept(const struct proxy_out_wish *wish)
         }
         wt_list_remove(&c->node);
         lane->n_idle--;
-        io_timer_cancel(&c->timer);
+        io_timer_stop(&c->timer);
         c->stream.on_ready = NULL;
         c->out.reused = true;
         return c;

@@ -29,9 +29,7 @@ static void fired(struct io_timer *t)
 
 static void set(struct probe *p, int64_t at_ms)
 {
-    wt_list_remove(&p->timer.node);
-    p->timer.at_ms = at_ms;
-    io_wheel_add(wheel, &p->timer);
+    io_wheel_set(wheel, &p->timer, at_ms);
     p->want_ms = at_ms;
 }
 
@@ -57,13 +55,17 @@ static void random_story(uint64_t seed)
     for (int step = 0; step < STEPS; step++) {
         struct probe *p = &probes[wt_rng_below(&rng, TIMERS)];
         int64_t far = (int64_t)(wt_rng_next(&rng) >> (24 + wt_rng_below(&rng, 39)));
-        switch (wt_rng_below(&rng, 4)) {
+        switch (wt_rng_below(&rng, 5)) {
         case 0:
         case 1:
             set(p, now + far);
             break;
         case 2:
             io_timer_cancel(&p->timer);
+            p->want_ms = IO_NEVER;
+            break;
+        case 3:
+            io_timer_stop(&p->timer);
             p->want_ms = IO_NEVER;
             break;
         default:
@@ -109,11 +111,46 @@ static void exact_instants(void **state)
     }
 }
 
+/* What is put off, stopped or set for sooner while it lies in the wheel. */
+static void put_off(void **state)
+{
+    static const struct {
+        int64_t sets[4]; /* one after the other at instant 0; IO_NEVER stops; 0: no more */
+        int64_t fires;   /* IO_NEVER: it must not */
+    } rows[] = {
+        {{10, 5000}, 5000},         {{10, 70, 300000}, 300000}, {{5000, 10}, 10},
+        {{10, 5000, 20}, 20},       {{10, IO_NEVER}, IO_NEVER}, {{10, IO_NEVER, 7000}, 7000},
+        {{5000, IO_NEVER, 10}, 10}, {{IO_NEVER, 64}, 64},       {{10, 5000, IO_NEVER}, IO_NEVER},
+        {{4096, 4097, 4095}, 4095},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct io_wheel *w = wheel = test_calloc(1, sizeof *w);
+        struct probe *p = &probes[0];
+        io_wheel_init(w, 0);
+        io_timer_init(&p->timer, fired);
+        p->n_fired = 0;
+        for (size_t k = 0; k < 4 && rows[i].sets[k]; k++) {
+            if (rows[i].sets[k] == IO_NEVER)
+                io_timer_stop(&p->timer);
+            else
+                set(p, rows[i].sets[k]);
+        }
+        int64_t end = rows[i].fires == IO_NEVER ? 1000000 : rows[i].fires;
+        io_wheel_advance(w, end - 1);
+        assert_int_equal(p->n_fired, 0);
+        io_wheel_advance(w, end);
+        assert_int_equal(p->n_fired, rows[i].fires != IO_NEVER);
+        assert_true(wt_list_empty(&p->timer.node)); /* nor does it lie anywhere */
+        test_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_instants),
         cmocka_unit_test(against_model),
+        cmocka_unit_test(put_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
