@@ -37,8 +37,8 @@ static inline bool wt_str_eq(struct wt_str a, struct wt_str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-/* Copies to `p` and returns the end of it. In words: a call of memcpy costs more than short strings
- * do. */
+/* Copies to `p` and returns the end of it. In words, the last of which may overlap the one before:
+ * a call of memcpy costs more than short strings do. */
 static inline char *wt_put(char *p, struct wt_str s)
 {
     size_t n = s.len;
@@ -52,11 +52,26 @@ static inline char *wt_put(char *p, struct wt_str s)
     } else if (n >= 4) {
         memcpy(p, s.ptr, 4);
         memcpy(p + n - 4, s.ptr + n - 4, 4);
-    } else {
-        for (size_t i = 0; i < n; i++)
-            p[i] = s.ptr[i];
+    } else if (n >= 2) {
+        memcpy(p, s.ptr, 2);
+        memcpy(p + n - 2, s.ptr + n - 2, 2);
+    } else if (n) {
+        *p = *s.ptr;
     }
     return p + n;
+}
+
+/* Writes at most WT_U64_DIGITS decimal digits and returns the end of them. printf costs ten times
+ * as much and reads the locale. */
+enum { WT_U64_DIGITS = 20 };
+static inline char *wt_put_u64(char *p, uint64_t n)
+{
+    unsigned len = 1;
+    for (uint64_t ten = 10; n >= ten && len < WT_U64_DIGITS; ten *= 10)
+        len++;
+    for (char *at = p + len; at > p; n /= 10)
+        *--at = (char)('0' + n % 10);
+    return p + len;
 }
 
 static inline unsigned char wt_lower(unsigned char c)

@@ -9,17 +9,6 @@ enum {
     FRAMING_ROOM = 96, /* the longest that put_framing() writes */
 };
 
-static char *put_decimal(char *p, uint64_t n)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    return wt_put(p, wt_str(digits + at, sizeof digits - at));
-}
-
 /* Fields come judged, from the parser or http_head_add(); what took their place by hand does not.
  */
 static inline bool fits(const struct http_field *f)
@@ -93,7 +82,7 @@ static char *put_framing(const struct http_head *h, char *p)
     bool te = h->has_te_trailers && !h->status;
     if (h->framing == HTTP_FRAMING_LENGTH) {
         p = wt_put(p, WT_STR("content-length: "));
-        p = wt_put(put_decimal(p, h->length), CRLF);
+        p = wt_put(wt_put_u64(p, h->length), CRLF);
     }
     if (h->framing == HTTP_FRAMING_CHUNKED)
         p = wt_put(p, WT_STR("transfer-encoding: chunked\r\n"));
@@ -156,7 +145,7 @@ int http_h1_write_response(const struct http_head *h, struct wt_buf *out)
     if (r < 0)
         return r;
     char *p = wt_put(out->ptr + out->len, WT_STR("HTTP/1.1 "));
-    p = put_decimal(p, h->status);
+    p = wt_put_u64(p, h->status);
     *p++ = ' ';
     p = wt_put(wt_put(p, reason), CRLF);
     p = put_framing(h, put_fields(h, p));

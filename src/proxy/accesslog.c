@@ -3,7 +3,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "proxy/digits.h"
 
 #include <stdlib.h>
 
@@ -12,7 +11,6 @@
 
 /* How a value is read from an entry. */
 enum shape {
-    SHAPE_LITERAL,
     SHAPE_STR,    /* struct wt_str */
     SHAPE_U64,    /* uint64_t */
     SHAPE_U32,    /* uint32_t */
@@ -96,23 +94,24 @@ static const struct {
 };
 
 struct op {
+    struct wt_str before; /* what stands before the value; into `text` */
     enum shape shape;
-    bool quoted; /* JSON: a string goes between quotes, absence is null */
+    bool quoted;          /* JSON: a string, between quotes */
+    struct wt_str absent; /* what stands for no value */
     const struct operator_row *row;
-    size_t cut;            /* at most so many bytes of the value; 0: all */
-    struct wt_str literal; /* into `text` */
-    size_t rest;           /* bytes that the operators behind this one need at the least */
+    size_t cut;  /* at most so many bytes of the value; 0: all */
+    size_t rest; /* bytes that what is behind this value needs at the least */
 };
 
 struct proxy_log_format {
-    struct op ops[FORMAT_OPS_MAX];
+    struct op ops[FORMAT_OPS_MAX + 1]; /* of the last only `before` counts: the line's end */
     size_t n_ops;
     size_t min;
     bool json;
     struct wt_buf text; /* what the literals point into; complete before they are set */
 };
 
-/* Literals are noted as offsets while `text` still grows. */
+/* While `text` still grows only the lengths of the literals are noted. */
 struct builder {
     struct proxy_log_format *f;
     bool inside_json_string;
@@ -161,22 +160,20 @@ static const char hex_digits[] = "0123456789abcdef";
 /* Whether none of eight bytes is a control byte, quote, backslash, 0x7f or above: the classic "has
  * zero byte" and "has less" tests, which may be wrong only in the direction that costs a second
  * look. */
-static bool plain8(const char *p)
+static bool plain8(uint64_t x)
 {
-    uint64_t x;
-    memcpy(&x, p, sizeof x);
     uint64_t quote = x ^ (ONES * '"'), slash = x ^ (ONES * '\\'), del = x ^ (ONES * 0x7f);
     uint64_t bad = x | (x - ONES * 0x20) | (quote - ONES) | (slash - ONES) | (del - ONES);
     return (bad & HIGHS) == 0;
 }
 
-/* The same for sixteen, exactly. */
+/* The same for sixteen, exactly; bytes above 0x7f are negative. */
 static bool plain16(const char *p)
 {
-    unsigned char v __attribute__((vector_size(16)));
+    signed char v __attribute__((vector_size(16)));
     uint64_t bad[2];
     memcpy(&v, p, 16);
-    const __auto_type found = (v < 0x20) | (v > 0x7e) | (v == '"') | (v == '\\');
+    const __auto_type found = (v < 0x20) | (v == 0x7f) | (v == '"') | (v == '\\');
     memcpy(bad, &found, 16);
     return !(bad[0] | bad[1]);
 }
@@ -186,15 +183,46 @@ static bool plain(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+static uint64_t load8(const char *p)
+{
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+static uint64_t load4(const char *p)
+{
+    uint32_t x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* Whether the string needs no escape at all, as nearly every one; the last look may meet some bytes
+ * once more. */
+static bool all_plain(struct wt_str s)
+{
+    const char *p = s.ptr;
+    size_t n = s.len, i = 0;
+    if (n >= 16) {
+        for (; i + 16 < n; i += 16)
+            if (!plain16(p + i))
+                return false;
+        return plain16(p + n - 16);
+    }
+    if (n >= 8)
+        return plain8(load8(p)) && plain8(load8(p + n - 8));
+    if (n >= 4)
+        return plain8(load4(p) | load4(p + n - 4) << 32);
+    while (i < n && plain((unsigned char)p[i]))
+        i++;
+    return i == n;
+}
+
 static size_t plain_run(const char *p, size_t n)
 {
     size_t i = 0;
     while (i + 16 <= n && plain16(p + i))
         i += 16;
-    if (i + 8 <= n && plain8(p + i))
-        i += 8;
-    if (i && n - i < 8 && plain8(p + n - 8)) /* the last eight, some of them once more */
-        return n;
     while (i < n && plain((unsigned char)p[i]))
         i++;
     return i;
@@ -258,6 +286,8 @@ static size_t escape_one(const char *in, size_t n, bool json, char *out, size_t 
 static char *add_escaped(char *out, const char *end, struct wt_str s, bool json)
 {
     size_t i = 0;
+    if (s.len <= (size_t)(end - out) && all_plain(s))
+        return wt_put(out, s);
     while (i < s.len) {
         size_t run = plain_run(s.ptr + i, s.len - i);
         size_t room = (size_t)(end - out);
@@ -292,12 +322,14 @@ static const struct operator_row *find_operator(struct wt_str name)
 static int add_op(struct builder *b, struct op op, struct wt_err *err)
 {
     if (b->f->n_ops == FORMAT_OPS_MAX)
-        return wt_fail(err, WT_ELIMIT, "over %d operators and pieces of text", FORMAT_OPS_MAX);
-    b->f->ops[b->f->n_ops++] = op;
+        return wt_fail(err, WT_ELIMIT, "over %d operators", FORMAT_OPS_MAX);
+    struct op *next = &b->f->ops[b->f->n_ops++];
+    op.before = next->before;
+    *next = op;
     return 0;
 }
 
-/* Literals that follow each other become one. The pointer is an offset until seal(). */
+/* Goes before the next operator, behind what stands there already. */
 static int add_literal(struct builder *b, struct wt_str s, struct wt_err *err)
 {
     struct proxy_log_format *f = b->f;
@@ -318,13 +350,8 @@ static int add_literal(struct builder *b, struct wt_str s, struct wt_err *err)
     }
     if (wt_buf_error(&f->text) < 0)
         return wt_fail(err, wt_buf_error(&f->text), "the text is over %d bytes", FORMAT_TEXT_MAX);
-    size_t len = f->text.len - from;
-    struct op *last = f->n_ops ? &f->ops[f->n_ops - 1] : NULL;
-    if (last && last->shape == SHAPE_LITERAL) {
-        last->literal.len += len;
-        return 0;
-    }
-    return add_op(b, (struct op){.shape = SHAPE_LITERAL, .literal = {NULL, len}}, err);
+    f->ops[f->n_ops].before.len += f->text.len - from;
+    return 0;
 }
 
 /* `spec` is what stands between the per cent signs: NAME, NAME(ARG), NAME(ARG):LENGTH. */
@@ -345,7 +372,7 @@ static int parse_operator(struct wt_str spec, struct op *out, struct wt_err *err
     const struct operator_row *row = find_operator(name);
     if (!row)
         return wt_fail(err, WT_EINVAL, "%%%.*s%%: unknown operator", WT_ARG(spec));
-    *out = (struct op){.shape = row->shape, .row = row, .cut = (size_t)cut};
+    *out = (struct op){.shape = row->shape, .absent = WT_STR("-"), .row = row, .cut = (size_t)cut};
     return 0;
 }
 
@@ -376,10 +403,8 @@ static int compile(struct builder *b, struct wt_str text, struct wt_err *err)
     return 0;
 }
 
-static size_t op_min(const struct op *op)
+static size_t value_min(const struct op *op)
 {
-    if (op->shape == SHAPE_LITERAL)
-        return op->literal.len;
     if (op->shape == SHAPE_FLAGS || op->shape == SHAPE_FLAGS_LONG)
         return FLAGS_BYTES_MAX;
     return VALUE_BYTES_MIN;
@@ -388,16 +413,14 @@ static size_t op_min(const struct op *op)
 static void seal(struct proxy_log_format *f)
 {
     const char *at = f->text.ptr;
-    for (size_t i = 0; i < f->n_ops; i++) {
-        if (f->ops[i].shape != SHAPE_LITERAL)
-            continue;
-        f->ops[i].literal.ptr = at;
-        at += f->ops[i].literal.len;
+    for (size_t i = 0; i <= f->n_ops; i++) {
+        f->ops[i].before.ptr = at;
+        at += f->ops[i].before.len;
     }
-    size_t rest = 0;
+    size_t rest = f->ops[f->n_ops].before.len;
     for (size_t i = f->n_ops; i-- > 0;) {
         f->ops[i].rest = rest;
-        rest += op_min(&f->ops[i]);
+        rest += f->ops[i].before.len + value_min(&f->ops[i]);
     }
     f->min = rest;
 }
@@ -436,6 +459,11 @@ int proxy_log_format_new_text(struct wt_str text, struct proxy_log_format **out,
     return finish(f, r, out, err);
 }
 
+static bool is_number(enum shape s)
+{
+    return s == SHAPE_U64 || s == SHAPE_U32 || s == SHAPE_I32 || s == SHAPE_STATUS || s == SHAPE_MS;
+}
+
 static int compile_json_key(struct builder *b, const struct proxy_log_json_key *key, bool first,
                             struct wt_err *err)
 {
@@ -451,8 +479,11 @@ static int compile_json_key(struct builder *b, const struct proxy_log_json_key *
     bool lone = len > 2 && key->text[0] == '%' && strchr(key->text + 1, '%') == key->text + len - 1;
     if (lone && r == 0) {
         r = compile(b, wt_str(key->text, len), err);
-        if (r == 0)
-            f->ops[f->n_ops - 1].quoted = true;
+        if (r == 0) {
+            struct op *op = &f->ops[f->n_ops - 1];
+            op->quoted = !is_number(op->shape);
+            op->absent = WT_STR("null");
+        }
         return r;
     }
     if (r == 0)
@@ -504,14 +535,17 @@ static char *add_time(char *out, int64_t wall_ms, struct proxy_log_clock *clock)
     int64_t second = wall_ms / 1000;
     if (clock->second != second || !clock->text[0]) {
         char text[32];
-        wt_time_format(second * 1000, false, text);
-        memcpy(clock->text, text, 19);
+        wt_time_format(second * 1000, true, text);
+        memcpy(clock->text, text, sizeof clock->text);
         clock->second = second;
     }
     unsigned ms = (unsigned)(wall_ms % 1000);
-    const char tail[5] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10),
-                          (char)('0' + ms % 10), 'Z'};
-    return wt_put(wt_put(out, wt_str(clock->text, 19)), wt_str(tail, sizeof tail));
+    memcpy(out, clock->text, 20);
+    out[20] = (char)('0' + ms / 100);
+    out[21] = (char)('0' + ms / 10 % 10);
+    out[22] = (char)('0' + ms % 10);
+    out[23] = 'Z';
+    return out + 24;
 }
 
 static char *add_flags(char *out, uint32_t flags, bool long_text)
@@ -548,98 +582,46 @@ static struct wt_str entry_str(const struct op *op, const struct proxy_log_entry
     return v;
 }
 
-/* A number of the entry; false where it has none. */
-static bool entry_number(const struct op *op, const struct proxy_log_entry *e, uint64_t *out)
+static char *add_protocol(char *out, const struct proxy_log_entry *e)
 {
-    const void *at = (const char *)e + op->row->offset;
-    int64_t v = 0;
-    switch (op->shape) {
-    case SHAPE_U64:
-        memcpy(out, at, sizeof *out);
-        return true;
-    case SHAPE_U32:
-        *out = *(const uint32_t *)at;
-        return true;
-    case SHAPE_STATUS:
-        *out = *(const uint16_t *)at;
-        return true;
-    case SHAPE_I32:
-        v = *(const int32_t *)at;
-        break;
-    case SHAPE_MS:
-        v = *(const int64_t *)at;
-        v = v < 0 ? v : v / 1000;
-        break;
-    case SHAPE_LITERAL:
-    case SHAPE_STR:
-    case SHAPE_TIME:
-    case SHAPE_FLAGS:
-    case SHAPE_FLAGS_LONG:
-    case SHAPE_PROTOCOL:
-    case SHAPE_HOST:
-        return false;
-    }
-    *out = (uint64_t)v;
-    return v >= 0;
+    out = wt_put_u64(wt_put(out, WT_STR("HTTP/")), e->http_major);
+    *out++ = '.';
+    return wt_put_u64(out, e->http_minor);
 }
 
-/* Values that are text by nature: time, flags, protocol, strings. NULL where the entry has none. */
-static char *add_text(char *out, const char *end, const struct op *op,
-                      const struct proxy_log_entry *e, struct proxy_log_clock *clock, bool json)
+/* NULL where the entry has none. `end` leaves room for all that must still follow. */
+static char *add_value(char *out, const char *end, const struct op *op,
+                       const struct proxy_log_entry *e, struct proxy_log_clock *clock, bool json)
 {
+    const void *at = (const char *)e + op->row->offset;
     struct wt_str s;
+    int64_t v;
     switch (op->shape) {
+    case SHAPE_STR:
+    case SHAPE_HOST:
+        s = entry_str(op, e);
+        return s.ptr ? add_escaped(out, end, s, json) : NULL;
+    case SHAPE_U64:
+        return wt_put_u64(out, *(const uint64_t *)at);
+    case SHAPE_U32:
+        return wt_put_u64(out, *(const uint32_t *)at);
+    case SHAPE_STATUS:
+        return wt_put_u64(out, *(const uint16_t *)at);
+    case SHAPE_I32:
+        v = *(const int32_t *)at;
+        return v < 0 ? NULL : wt_put_u64(out, (uint64_t)v);
+    case SHAPE_MS:
+        v = *(const int64_t *)at;
+        return v < 0 ? NULL : wt_put_u64(out, (uint64_t)v / 1000);
     case SHAPE_TIME:
         return add_time(out, e->start_wall_ms, clock);
     case SHAPE_FLAGS:
     case SHAPE_FLAGS_LONG:
         return e->flags ? add_flags(out, e->flags, op->shape == SHAPE_FLAGS_LONG) : NULL;
     case SHAPE_PROTOCOL:
-        if (!e->http_major)
-            return NULL;
-        out = wt_put(out, WT_STR("HTTP/"));
-        out += proxy_digits(out, e->http_major);
-        *out++ = '.';
-        return out + proxy_digits(out, e->http_minor);
-    case SHAPE_STR:
-    case SHAPE_HOST:
-        s = entry_str(op, e);
-        return s.ptr ? add_escaped(out, end, s, json) : NULL;
-    case SHAPE_LITERAL:
-    case SHAPE_U64:
-    case SHAPE_U32:
-    case SHAPE_I32:
-    case SHAPE_STATUS:
-    case SHAPE_MS:
-        break;
+        return e->http_major ? add_protocol(out, e) : NULL;
     }
     return NULL;
-}
-
-static bool is_number(enum shape s)
-{
-    return s == SHAPE_U64 || s == SHAPE_U32 || s == SHAPE_I32 || s == SHAPE_STATUS || s == SHAPE_MS;
-}
-
-/* `end` leaves room for all that must still follow. */
-static char *add_value(char *out, const char *end, const struct op *op,
-                       const struct proxy_log_entry *e, struct proxy_log_clock *clock, bool json)
-{
-    uint64_t number;
-    if (is_number(op->shape)) {
-        if (entry_number(op, e, &number))
-            return out + proxy_digits(out, number);
-    } else {
-        char *from = op->quoted ? out + 1 : out;
-        char *to = add_text(from, op->quoted ? end - 1 : end, op, e, clock, json);
-        if (to && op->quoted) {
-            *out = '"';
-            *to++ = '"';
-        }
-        if (to)
-            return to;
-    }
-    return wt_put(out, op->quoted ? WT_STR("null") : WT_STR("-"));
 }
 
 size_t proxy_log_write(const struct proxy_log_format *f, const struct proxy_log_entry *e,
@@ -648,12 +630,14 @@ size_t proxy_log_write(const struct proxy_log_format *f, const struct proxy_log_
     if (cap < f->min)
         return 0;
     char *at = out;
-    for (size_t i = 0; i < f->n_ops; i++) {
-        const struct op *op = &f->ops[i];
-        if (op->shape == SHAPE_LITERAL)
-            at = wt_put(at, op->literal);
-        else
-            at = add_value(at, out + cap - op->rest, op, e, clock, f->json);
+    const struct op *op = f->ops, *last = f->ops + f->n_ops;
+    for (; op < last; op++) {
+        at = wt_put(at, op->before);
+        char *value = at + op->quoted; /* the quotes come when there is something between them */
+        char *end = add_value(value, out + cap - op->rest - op->quoted, op, e, clock, f->json);
+        if (end && op->quoted)
+            *at = *end++ = '"';
+        at = end ? end : wt_put(at, op->absent);
     }
-    return (size_t)(at - out);
+    return (size_t)(wt_put(at, last->before) - out);
 }

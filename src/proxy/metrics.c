@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "proxy/counters.h"
-#include "proxy/digits.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -62,8 +61,8 @@ static void add_z(struct wt_buf *out, const char *z)
 
 static void add_u64(struct wt_buf *out, uint64_t value)
 {
-    char digits[PROXY_DIGITS_MAX];
-    wt_buf_add(out, digits, proxy_digits(digits, value));
+    char digits[WT_U64_DIGITS];
+    wt_buf_add(out, digits, (size_t)(wt_put_u64(digits, value) - digits));
 }
 
 /* The name with its suffix and up to three label texts; absent ones are empty. */
