@@ -1,13 +1,5 @@
 #include "base/text.h"
 
-/* The two digits of each byte. */
-#define ROW(high)                                                                                  \
-    high "0" high "1" high "2" high "3" high "4" high "5" high "6" high "7" high "8" high "9" high \
-         "a" high "b" high "c" high "d" high "e" high "f"
-static const char hex_pairs[] = ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6")
-    ROW("7") ROW("8") ROW("9") ROW("a") ROW("b") ROW("c") ROW("d") ROW("e") ROW("f");
-#undef ROW
-
 const char wt_base64_digits[65] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -26,14 +18,6 @@ const uint8_t wt_base64_values[256] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
     255, 255, 255, 255, 255, 255, 255, 255, 255};
-
-void wt_hex(const void *ptr, size_t n, char *out)
-{
-    const unsigned char *p = ptr;
-    for (size_t i = 0; i < n; i++, out += 2)
-        memcpy(out, hex_pairs + 2 * p[i], 2);
-    *out = '\0';
-}
 
 static int hex_value(char c)
 {

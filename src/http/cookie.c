@@ -22,7 +22,9 @@ bool http_cookie_nth(const struct http_head *h, struct wt_str name, unsigned nth
     while ((f = http_head_next(h, HTTP_FIELD_COOKIE, f))) {
         struct wt_str list = f->value;
         while (list.ptr) {
-            struct wt_str one = wt_str_trim(wt_str_next(&list, ';'));
+            struct wt_str one = wt_str_next(&list, ';');
+            while (one.len && (*one.ptr == ' ' || *one.ptr == '\t'))
+                one = wt_str(one.ptr + 1, one.len - 1);
             if (one.len && is_cookie(one, name, out) && nth-- == 0)
                 return true;
         }

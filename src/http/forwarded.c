@@ -105,12 +105,15 @@ void http_uuid_format(const uint8_t random[16], char out[HTTP_UUID_LEN + 1])
     memcpy(b, random, sizeof b);
     b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    wt_hex(b, 4, out);
-    wt_hex(b + 4, 2, out + 9);
-    wt_hex(b + 6, 2, out + 14);
-    wt_hex(b + 8, 2, out + 19);
-    wt_hex(b + 10, 6, out + 24);
+    char hex[2 * sizeof b + 1] WT_UNSET;
+    wt_hex(b, sizeof b, hex);
+    memcpy(out, hex, 8);
+    memcpy(out + 9, hex + 8, 4);
+    memcpy(out + 14, hex + 12, 4);
+    memcpy(out + 19, hex + 16, 4);
+    memcpy(out + 24, hex + 20, 12);
     out[8] = out[13] = out[18] = out[23] = '-';
+    out[HTTP_UUID_LEN] = '\0';
 }
 
 static bool any(const uint8_t *p, size_t n)
@@ -145,12 +148,19 @@ bool http_traceparent_parse(struct wt_str s, struct http_traceparent *out)
 
 void http_traceparent_format(const struct http_traceparent *t, char out[HTTP_TRACEPARENT_LEN + 1])
 {
+    uint8_t b[32] = {0}; /* 25, and what makes two times 16 of them */
+    char hex[2 * sizeof b + 1] WT_UNSET;
+    memcpy(b, t->trace_id, 16);
+    memcpy(b + 16, t->parent_id, 8);
+    b[24] = t->flags;
+    wt_hex(b, sizeof b, hex);
     memcpy(out, "00-", 3);
-    wt_hex(t->trace_id, 16, out + 3);
+    memcpy(out + 3, hex, 32);
     out[35] = '-';
-    wt_hex(t->parent_id, 8, out + 36);
+    memcpy(out + 36, hex + 32, 16);
     out[52] = '-';
-    wt_hex(&t->flags, 1, out + 53);
+    memcpy(out + 53, hex + 48, 2);
+    out[HTTP_TRACEPARENT_LEN] = '\0';
 }
 
 struct http_traceparent http_traceparent_mint(const uint8_t random[24])

@@ -4,7 +4,11 @@
 
 #include <string.h>
 
-enum { RAW = 16 }; /* identity and signature */
+enum {
+    RAW = 16,     /* identity and signature */
+    DECODED = 18, /* what 22 digits and two zeros stand for */
+};
+_Static_assert(MODEL_IDENTITY_TEXT == 22, "decode() fills up with two zeros");
 
 static void put_le(uint8_t out[8], uint64_t v)
 {
@@ -42,7 +46,7 @@ struct model_identity model_identity_random(const uint8_t random[MODEL_IDENTITY_
 void model_identity_format(const struct model_identity_keys *keys, const struct model_identity *id,
                            char out[MODEL_IDENTITY_TEXT + 1])
 {
-    uint8_t raw[RAW + 2] = {0};
+    uint8_t raw[DECODED] = {0};
     memcpy(raw, id->id, sizeof(id->id));
     sign(keys, id, raw + sizeof(id->id));
     for (size_t i = 0; i < MODEL_IDENTITY_TEXT; i++) {
@@ -53,28 +57,35 @@ void model_identity_format(const struct model_identity_keys *keys, const struct 
     out[MODEL_IDENTITY_TEXT] = 0;
 }
 
+/* Four digits are three bytes. False when one of them is no digit. */
+static bool decode(const char text[MODEL_IDENTITY_TEXT], uint8_t raw[DECODED])
+{
+    unsigned char digits[MODEL_IDENTITY_TEXT + 2] = {[MODEL_IDENTITY_TEXT] = 'A', 'A'};
+    memcpy(digits, text, MODEL_IDENTITY_TEXT);
+    unsigned seen = 0;
+    for (size_t i = 0; i < sizeof digits / 4; i++) {
+        unsigned four = 0;
+        for (size_t k = 0; k < 4; k++) {
+            unsigned digit = wt_base64_values[digits[4 * i + k]];
+            seen |= digit;
+            four = four << 6 | digit;
+        }
+        raw[3 * i] = (uint8_t)(four >> 16);
+        raw[3 * i + 1] = (uint8_t)(four >> 8);
+        raw[3 * i + 2] = (uint8_t)four;
+    }
+    return seen <= 63;
+}
+
 bool model_identity_parse(const struct model_identity_keys *keys, struct wt_str value,
                           struct model_identity *out_id)
 {
-    uint8_t raw[RAW];
-    uint32_t bits = 0;
-    unsigned n_bits = 0, n = 0;
-    if (value.len != MODEL_IDENTITY_TEXT)
+    uint8_t raw[DECODED] WT_UNSET;
+    if (value.len != MODEL_IDENTITY_TEXT || !decode(value.ptr, raw))
         return false;
-    for (size_t i = 0; i < MODEL_IDENTITY_TEXT; i++) {
-        unsigned digit = wt_base64_values[(unsigned char)value.ptr[i]];
-        if (digit > 63)
-            return false;
-        bits = bits << 6 | digit;
-        n_bits += 6;
-        if (n_bits >= 8) {
-            n_bits -= 8;
-            raw[n++] = (uint8_t)(bits >> n_bits);
-        }
-    }
     struct model_identity id = model_identity_random(raw);
     uint8_t want[8];
-    uint8_t differs = bits & 15; /* 4 left over: must be zero, or one cookie has 16 forms */
+    uint8_t differs = raw[RAW]; /* 4 bits left over: must be zero, or one cookie has 16 forms */
     sign(keys, &id, want);
     for (int i = 0; i < 8; i++)
         differs |= want[i] ^ raw[MODEL_IDENTITY_BYTES + i];

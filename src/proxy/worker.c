@@ -38,19 +38,14 @@ static void free_buffers(struct proxy_worker *w)
         wt_free(proxy_buffer_take(w));
 }
 
-void proxy_secret_bytes(struct proxy_worker *w, void *out, unsigned n)
+void proxy_secrets_refill(struct proxy_worker *w)
 {
     struct io_sys *sys = w->shared->sys;
-    if (w->secrets_left < n) {
-        /* Without randomness users could be steered by who guesses; better to say so loudly than to
-         * go on. */
-        if (sys->random(sys, w->secrets, sizeof w->secrets) < 0)
-            wt_log(WT_LOG_ERROR, "no random bytes from the system: identities are weak");
-        w->secrets_left = sizeof w->secrets;
-    }
-    w->secrets_left -= n;
-    memcpy(out, w->secrets + w->secrets_left, n);
-    memset(w->secrets + w->secrets_left, 0, n);
+    /* Without randomness users could be steered by who guesses; better to say so loudly than to go
+     * on. */
+    if (sys->random(sys, w->secrets, sizeof w->secrets) < 0)
+        wt_log(WT_LOG_ERROR, "no random bytes from the system: identities are weak");
+    w->secrets_left = sizeof w->secrets;
 }
 
 /* ---- snapshots ---- */

@@ -86,8 +86,17 @@ struct proxy_shared {
 char *proxy_buffer_take(struct proxy_worker *w);
 void proxy_buffer_give(struct proxy_worker *w, char *buffer);
 
+void proxy_secrets_refill(struct proxy_worker *w);
+
 /* `n` <= 64 random bytes fit for secrets. */
-void proxy_secret_bytes(struct proxy_worker *w, void *out, unsigned n);
+static inline void proxy_secret_bytes(struct proxy_worker *w, void *out, unsigned n)
+{
+    if (w->secrets_left < n)
+        proxy_secrets_refill(w);
+    w->secrets_left -= n;
+    memcpy(out, w->secrets + w->secrets_left, n);
+    memset(w->secrets + w->secrets_left, 0, n);
+}
 
 static inline enum proxy_overload proxy_worker_overload(const struct proxy_worker *w)
 {
