@@ -168,7 +168,7 @@ static void fiber_retire(struct io_loop *loop, struct io_fiber *f)
     __tsan_destroy_fiber(f->tsan_fiber);
 #endif
     loop->stats.fibers_live--;
-    if (loop->stats.fibers_spawned % SAMPLE_EVERY == 0) {
+    if ((loop->stats.fibers_spawned - loop->stats.fibers_live) % SAMPLE_EVERY == 0) {
         size_t used = io_stack_used(&f->stack);
         if (used > loop->stats.stack_high_water_bytes)
             loop->stats.stack_high_water_bytes = used;
