@@ -63,8 +63,9 @@ static const uint8_t slots[128] = {
 
 static inline unsigned slot_of(const unsigned char *s, size_t len)
 {
-    return (unsigned)(len * 251 + http_lower[s[0]] * 81u + http_lower[s[len - 2]] * 81u +
-                      http_lower[s[len / 2]] * 67u) &
+    /* With the case bit, which a '-' has anyway. */
+    return (unsigned)(len * 251 + (s[0] | 0x20) * 81u + (s[len - 2] | 0x20) * 81u +
+                      (s[len / 2] | 0x20) * 67u) &
            127;
 }
 

@@ -183,6 +183,11 @@ static int parse_version(struct wt_str in, size_t *pos, uint8_t *out_minor,
                          enum http_h1_fault bad_line, enum http_h1_fault *fault)
 {
     static const char want[] = "HTTP/";
+    if (in.len - *pos >= 8 && memcmp(in.ptr + *pos, "HTTP/1.1", 8) == 0) { /* nearly always */
+        *out_minor = 1;
+        *pos += 8;
+        return 0;
+    }
     for (size_t i = 0; i < 8; i++) {
         if (*pos + i >= in.len)
             return WT_EAGAIN;

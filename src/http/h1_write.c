@@ -56,24 +56,26 @@ static inline bool is_skipped(const struct http_head *h, uint8_t id)
     return id && id <= HTTP_FIELD_UPGRADE && is_written_elsewhere(h, id);
 }
 
-/* How much room the fields take at most; 0 when one of them is unfit. */
+/* How much room the fields take at most. */
 static size_t fields_room(const struct http_head *h)
 {
-    size_t room = 1;
-    for (uint32_t i = 0; i < h->n_fields; i++) {
-        const struct http_field *f = &h->fields[i];
-        if (!is_skipped(h, f->id) && !fits(f))
-            return 0;
-        room += f->name.len + f->value.len + 4;
-    }
+    size_t room = 0;
+    for (uint32_t i = 0; i < h->n_fields; i++)
+        room += h->fields[i].name.len + h->fields[i].value.len + 4;
     return room;
 }
 
+/* NULL when one of them is unfit. */
 static char *put_fields(const struct http_head *h, char *p)
 {
-    for (uint32_t i = 0; i < h->n_fields; i++)
-        if (!is_skipped(h, h->fields[i].id))
-            p = put_field(p, &h->fields[i]);
+    for (uint32_t i = 0; i < h->n_fields; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (is_skipped(h, f->id))
+            continue;
+        if (!fits(f))
+            return NULL;
+        p = put_field(p, f);
+    }
     return p;
 }
 
@@ -120,36 +122,37 @@ static char *put_request_line(const struct http_head *h, char *p)
 int http_h1_write_request(const struct http_head *h, struct wt_buf *out)
 {
     struct wt_str path = target_path(h);
-    size_t room = fields_room(h);
-    if (!room || h->status || h->framing == HTTP_FRAMING_UNTIL_CLOSE || !path.len ||
+    if (h->status || h->framing == HTTP_FRAMING_UNTIL_CLOSE || !path.len ||
         !http_field_name_valid(h->method_text) || !http_value_fits(h->authority) ||
         !http_all(path, HTTP_CLASS_PATH) || !http_all(h->query, HTTP_CLASS_TARGET))
         return WT_EINVAL;
-    room += h->method_text.len + path.len + h->query.len + h->authority.len;
-    int r = wt_buf_reserve(out, room + LINE_ROOM + FRAMING_ROOM);
+    size_t line = h->method_text.len + path.len + h->query.len + h->authority.len;
+    int r = wt_buf_reserve(out, line + fields_room(h) + LINE_ROOM + FRAMING_ROOM);
     if (r < 0)
         return r;
-    char *p = put_request_line(h, out->ptr + out->len);
-    p = put_framing(h, put_fields(h, p));
-    out->len = (size_t)(p - out->ptr);
+    char *p = put_fields(h, put_request_line(h, out->ptr + out->len));
+    if (!p)
+        return WT_EINVAL;
+    out->len = (size_t)(put_framing(h, p) - out->ptr);
     return 0;
 }
 
 int http_h1_write_response(const struct http_head *h, struct wt_buf *out)
 {
-    size_t room = fields_room(h);
-    if (!room || h->status < 100 || h->status > 599 || !http_value_fits(h->reason))
+    if (h->status < 100 || h->status > 599 || !http_value_fits(h->reason))
         return WT_EINVAL;
     struct wt_str reason = h->reason.len ? h->reason : wt_str_z(http_status_text(h->status));
-    int r = wt_buf_reserve(out, room + reason.len + LINE_ROOM + FRAMING_ROOM);
+    int r = wt_buf_reserve(out, reason.len + fields_room(h) + LINE_ROOM + FRAMING_ROOM);
     if (r < 0)
         return r;
     char *p = wt_put(out->ptr + out->len, WT_STR("HTTP/1.1 "));
     p = wt_put_u64(p, h->status);
     *p++ = ' ';
     p = wt_put(wt_put(p, reason), CRLF);
-    p = put_framing(h, put_fields(h, p));
-    out->len = (size_t)(p - out->ptr);
+    p = put_fields(h, p);
+    if (!p)
+        return WT_EINVAL;
+    out->len = (size_t)(put_framing(h, p) - out->ptr);
     return 0;
 }
 

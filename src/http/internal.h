@@ -60,7 +60,8 @@ static inline uint64_t http_controls(const char *p)
 {
     uint64_t w;
     memcpy(&w, p, 8);
-    return ((w - HTTP_ONES * 0x20) & ~w & (HTTP_ONES << 7)) | http_zeros(w ^ (HTTP_ONES * 0x7f));
+    uint64_t below = w - HTTP_ONES * 0x20, del = (w & HTTP_ONES * 0x7f) + HTTP_ONES;
+    return (below | del) & ~w & (HTTP_ONES << 7);
 }
 
 /* The index of the first byte that is marked; `marks` is not 0. */

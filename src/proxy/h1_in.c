@@ -46,8 +46,9 @@ struct h1_in {
     uint64_t client;        /* proxy_client_key() */
     int64_t rests_since_ms; /* while on_ready is set */
     bool served_any;
-    uint8_t peer_len;
-    char peer[PEER_TEXT]; /* written once: every log line and X-Forwarded-For need it */
+    uint8_t peer_len, host_from, host_len;
+    char
+        peer[PEER_TEXT]; /* written once: every log line needs it, X-Forwarded-For the host in it */
 };
 
 /* One request under way, on the fiber's stack. */
@@ -320,9 +321,11 @@ static int read_request(struct exchange *x, struct proxy_client *client)
     for (;;) {
         enum http_h1_fault fault;
         struct wt_str in = proxy_window_str(&x->window);
-        http_head_init(&x->request, &x->arena);
-        int r = in.len == 0 ? WT_EAGAIN
-                            : http_h1_parse_request(in, seen, &limits, &x->request, &used, &fault);
+        int r = WT_EAGAIN;
+        if (in.len) {
+            http_head_init(&x->request, &x->arena);
+            r = http_h1_parse_request(in, seen, &limits, &x->request, &used, &fault);
+        }
         if (r == 0) {
             x->window.start += used;
             promise(x, SEND_BYTES + (x->large ? LARGE_BYTES : 0));
@@ -409,15 +412,6 @@ static void close_gently(struct h1_in *c)
     read_over(&c->stream);
 }
 
-/* "10.0.0.1" of "10.0.0.1:1234", "::1" of "[::1]:1234" */
-static struct wt_str host_of(struct wt_str peer)
-{
-    while (peer.len && peer.ptr[peer.len - 1] != ':')
-        peer.len--;
-    peer.len -= peer.len > 0;
-    return peer.len && peer.ptr[0] == '[' ? wt_str_sub(peer, 1, peer.len - 1) : peer;
-}
-
 /* A body that goes through the window overwrites the head there, which is needed to the end (the
  * log line). */
 static int keep_head(struct exchange *x)
@@ -435,7 +429,7 @@ static struct proxy_client client_of(const struct h1_in *c)
         .worker = c->worker,
         .listener = c->listener,
         .peer_text = wt_str(c->peer, c->peer_len),
-        .peer_host = host_of(wt_str(c->peer, c->peer_len)),
+        .peer_host = wt_str(c->peer + c->host_from, c->host_len),
         .connection_id = c->id,
         .start_ns = io_now_ns(),
     };
@@ -603,6 +597,24 @@ void proxy_h1_in_shrink(struct proxy_worker *w)
     }
 }
 
+/* "10.0.0.1" of "10.0.0.1:1234", "::1" of "[::1]:1234" */
+static struct wt_str host_of(struct wt_str peer)
+{
+    while (peer.len && peer.ptr[peer.len - 1] != ':')
+        peer.len--;
+    peer.len -= peer.len > 0;
+    return peer.len && peer.ptr[0] == '[' ? wt_str_sub(peer, 1, peer.len - 1) : peer;
+}
+
+static void set_peer(struct h1_in *c, const union io_addr *peer)
+{
+    char text[IO_ADDR_TEXT];
+    c->peer_len = (uint8_t)snprintf(c->peer, sizeof c->peer, "%s", io_addr_format(peer, text));
+    struct wt_str host = host_of(wt_str(c->peer, c->peer_len));
+    c->host_from = (uint8_t)(host.ptr - c->peer);
+    c->host_len = (uint8_t)host.len;
+}
+
 void proxy_h1_in_start(struct proxy_worker *w, struct proxy_listener *listener, int fd,
                        const union io_addr *peer)
 {
@@ -619,8 +631,7 @@ void proxy_h1_in_start(struct proxy_worker *w, struct proxy_listener *listener, 
     c->client = client;
     c->listener = proxy_listener_ref(listener);
     c->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
-    char text[IO_ADDR_TEXT];
-    c->peer_len = (uint8_t)snprintf(c->peer, sizeof c->peer, "%s", io_addr_format(peer, text));
+    set_peer(c, peer);
     io_timer_init(&c->timer, idle_timeout);
     wt_list_init(&c->node);
     wt_list_add_tail(&w->conns, &c->node);

@@ -399,10 +399,11 @@ static int parse_head(struct proxy_h1_out *c, struct io_stream *watched, int64_t
     for (;;) {
         enum http_h1_fault fault;
         struct wt_str in = proxy_window_str(&a->window);
-        http_head_init(&a->response, &a->arena);
-        int r = in.len == 0 ? WT_EAGAIN
-                            : http_h1_parse_response(in, seen, a->method, &limits, &a->response,
-                                                     &used, &fault);
+        int r = WT_EAGAIN;
+        if (in.len) {
+            http_head_init(&a->response, &a->arena);
+            r = http_h1_parse_response(in, seen, a->method, &limits, &a->response, &used, &fault);
+        }
         if (r == 0) {
             a->window.start += used;
             return 0;

@@ -21,9 +21,7 @@ struct proxy_trip {
     const struct proxy_target *target;
     bool shared; /* a migration decides the side */
     struct proxy_share share;
-    bool observed; /* the guard knows of the first attempt */
-    struct http_head outgoing;
-
+    bool observed;                              /* the guard knows of the first attempt */
     int64_t request_timeout_ms, try_timeout_ms; /* 0: none */
     int64_t deadline_ms; /* of the answer's head, once the request is whole */
 
@@ -44,9 +42,11 @@ struct proxy_trip {
     bool local;        /* the answer is ours */
     bool gone;         /* the client went away */
     bool broken;       /* the answer was cut off */
-    char request_id[HTTP_UUID_LEN + 1];
-    char traceparent[HTTP_TRACEPARENT_LEN + 1], cookie[160];
     struct wt_str location;
+
+    /* Written before they are read: not cleared. */
+    char request_id[HTTP_UUID_LEN + 1], traceparent[HTTP_TRACEPARENT_LEN + 1], cookie[160];
+    struct http_head outgoing;
 };
 
 /* One attempt at a host. */
