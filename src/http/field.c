@@ -115,7 +115,8 @@ enum http_field_id http_field_lookup(struct wt_str name)
         return HTTP_FIELD_OTHER;
     const unsigned char *s = (const unsigned char *)name.ptr;
     enum http_field_id id = slots[slot_of(s, name.len)];
-    return http_field_is(id, name) ? id : HTTP_FIELD_OTHER;
+    bool same = names[id].len == name.len && is_same(name.ptr, names[id].ptr, name.len);
+    return same ? id : HTTP_FIELD_OTHER;
 }
 
 struct wt_str http_field_name(enum http_field_id id)

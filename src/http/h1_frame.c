@@ -69,8 +69,8 @@ static enum http_h1_fault see(struct http_head *h, struct seen *s)
 {
     *s = (struct seen){0};
     const uint64_t steering = http_bits(HTTP_FIELD_HOST, HTTP_FIELD_UPGRADE);
-    for (uint32_t i = 0; h->present & steering && i < h->n_fields; i++) {
-        struct http_field *f = &h->fields[i];
+    struct http_field *end = h->present & steering ? h->fields + h->n_fields : h->fields;
+    for (struct http_field *f = h->fields; f < end; f++) {
         if (!(http_bit(f->id) & steering))
             continue;
         enum http_h1_fault fault = see_field(s, f);

@@ -76,38 +76,35 @@ static bool is_named(const struct http_field *f, enum http_field_id id, struct w
     return f->id == id && (id != HTTP_FIELD_OTHER || wt_str_eq_nocase(f->name, name));
 }
 
-static bool find(const struct http_head *h, enum http_field_id id, struct wt_str name,
-                 struct wt_str *out)
+const struct http_field *http_head_next(const struct http_head *h, enum http_field_id id,
+                                        const struct http_field *prev)
 {
+    const struct http_field *end = h->fields + h->n_fields;
     if (!(h->present & http_bit(id)))
-        return false;
-    for (uint32_t i = 0; i < h->n_fields; i++)
-        if (is_named(&h->fields[i], id, name)) {
-            *out = h->fields[i].value;
-            return true;
-        }
-    return false;
+        return NULL;
+    for (const struct http_field *f = prev ? prev + 1 : h->fields; f < end; f++)
+        if (f->id == id)
+            return f;
+    return NULL;
 }
 
 bool http_head_get(const struct http_head *h, enum http_field_id id, struct wt_str *out)
 {
-    return known(id) && find(h, id, WT_STR(""), out);
+    const struct http_field *f = known(id) ? http_head_next(h, id, NULL) : NULL;
+    if (f)
+        *out = f->value;
+    return f;
 }
 
 bool http_head_get_name(const struct http_head *h, struct wt_str name, struct wt_str *out)
 {
-    return find(h, http_field_lookup(name), name, out);
-}
-
-const struct http_field *http_head_next(const struct http_head *h, enum http_field_id id,
-                                        const struct http_field *prev)
-{
-    if (!(h->present & http_bit(id)))
-        return NULL;
-    for (uint32_t i = prev ? (uint32_t)(prev - h->fields) + 1 : 0; i < h->n_fields; i++)
-        if (h->fields[i].id == id)
-            return &h->fields[i];
-    return NULL;
+    enum http_field_id id = http_field_lookup(name);
+    const struct http_field *f = http_head_next(h, id, NULL);
+    while (f && !is_named(f, id, name))
+        f = http_head_next(h, id, f);
+    if (f)
+        *out = f->value;
+    return f;
 }
 
 bool http_field_name_valid(struct wt_str name)
