@@ -297,7 +297,7 @@ static char *add_escaped(char *out, const char *end, struct wt_str s, bool json)
         i += run;
         if (i == s.len || out == end)
             break;
-        char escaped[8];
+        char escaped[8] WT_UNSET;
         size_t used, len = escape_one(s.ptr + i, s.len - i, json, escaped, &used);
         if (len > (size_t)(end - out))
             break;
