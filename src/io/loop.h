@@ -52,6 +52,7 @@ struct io_timer {
     void (*fire)(struct io_timer *timer);
 };
 
+/* Of one that is new or was cancelled. */
 void io_timer_init(struct io_timer *t, void (*fire)(struct io_timer *timer));
 void io_timer_set(struct io_timer *t, int64_t at_ms); /* here; moves it if it was set */
 void io_timer_stop(struct io_timer *t);   /* it may still lie in the wheel: its memory must stay */

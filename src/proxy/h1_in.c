@@ -406,6 +406,7 @@ static void close_gently(struct h1_in *c)
     struct io_sys *sys = c->worker->shared->sys;
     sys->shutdown(sys, c->stream.fd, SHUT_WR);
     c->rests_since_ms = io_now_ms();
+    io_timer_cancel(&c->timer); /* the idle timer is stopped, but may still lie in the wheel */
     io_timer_init(&c->timer, linger_over);
     io_timer_set(&c->timer, c->rests_since_ms + LINGER_MS);
     c->stream.on_ready = read_over;
