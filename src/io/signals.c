@@ -1,5 +1,6 @@
 #include "io/signals.h"
 
+#include "base/log.h"
 #include "io/loop.h"
 #include "io/sys.h"
 
@@ -15,6 +16,7 @@ static sigset_t taken(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR2);
     return set;
 }
 
@@ -43,8 +45,12 @@ int io_signals_wait(struct io_stream *s, int64_t deadline_ms)
         int r = io_wait(s, IO_IN, deadline_ms);
         if (r < 0)
             return r;
-        if (sys->read(sys, s->fd, &info, sizeof info) == (ssize_t)sizeof info)
+        if (sys->read(sys, s->fd, &info, sizeof info) != (ssize_t)sizeof info)
+            s->ready &= (uint8_t)~IO_IN;
+        else if (info.ssi_signo != SIGUSR2)
             return (int)info.ssi_signo;
-        s->ready &= (uint8_t)~IO_IN;
+        else
+            wt_log(WT_LOG_WARN, "SIGUSR2: in-place upgrade is not there yet; restart with SIGTERM, "
+                                "which lets requests end, and a new start");
     }
 }

@@ -1,5 +1,6 @@
 /* What people send to a process (SIGTERM, SIGINT, SIGHUP), taken from a descriptor instead of
- * interrupting whatever runs.
+ * interrupting whatever runs. SIGUSR2, which elsewhere upgrades a binary in place and by default
+ * ends a process, is taken too: a log line says that it does nothing.
  *
  * The descriptor comes from the kernel directly, not through io_sys: a simulated system has no
  * processes.

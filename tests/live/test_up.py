@@ -356,6 +356,16 @@ def test_sighup_reopens_the_rotated_log(up):
     wait_for(logged, 5, "an entry in the new access log")
 
 
+def test_sigusr2_ends_nothing(up):
+    """Elsewhere it upgrades a binary in place; its default is to end the process."""
+    u = up()
+    pids = u.pids()
+    for n, pid in enumerate([u.process.pid, *pids.values()], 1):
+        os.kill(pid, signal.SIGUSR2)
+        wait_for(lambda: u.errors().count("in-place upgrade is not there yet; restart with") == n, 5, f"answer {n}")
+    assert u.is_up() and u.pids() == pids
+
+
 # ---- the first start ----
 
 
