@@ -16,7 +16,7 @@ bool proxy_window_grow(struct proxy_window *w, struct proxy_worker *worker)
         return false;
     struct wt_str there = proxy_window_str(w);
     memcpy(p, there.ptr, there.len);
-    *w = (struct proxy_window){p, 0, there.len, PROXY_HEAD_MAX};
+    *w = (struct proxy_window){p, 0, there.len, PROXY_HEAD_MAX, w->received};
     return true;
 }
 

@@ -84,6 +84,21 @@ static void promise(struct exchange *x, uint32_t bytes)
     x->promised_bytes = bytes;
 }
 
+static int write_str(struct exchange *x, struct wt_str bytes, int64_t deadline_ms)
+{
+    struct iovec iov = {(void *)bytes.ptr, bytes.len};
+    return io_write_counted(&x->conn->stream, &iov, 1, deadline_ms, &x->sent);
+}
+
+/* Without a fiber: what the socket does not take at once is lost. */
+static bool write_now(struct exchange *x, struct wt_str bytes)
+{
+    struct iovec iov = {(void *)bytes.ptr, bytes.len};
+    ssize_t n = io_write_now(&x->conn->stream, &iov, 1);
+    x->sent += n > 0 ? (uint64_t)n : 0;
+    return n == (ssize_t)bytes.len;
+}
+
 /* ---- the request body ---- */
 
 static int read_body(struct proxy_inbound *in, bool wait, int64_t deadline_ms,
@@ -94,7 +109,7 @@ static int read_body(struct proxy_inbound *in, bool wait, int64_t deadline_ms,
     bool waits = x->continue_due && x->window.start == x->window.end && !x->sent && !x->head.len;
     x->continue_due = false;
     if (waits) {
-        int r = io_write_str(&x->conn->stream, http_h1_continue(), deadline_ms);
+        int r = write_str(x, http_h1_continue(), deadline_ms);
         if (r < 0)
             return r;
     }
@@ -267,7 +282,6 @@ static void refuse(struct exchange *x, unsigned status, struct wt_str text,
                    const struct proxy_client *client)
 {
     char out[512];
-    struct io_stream *s = &x->conn->stream;
     const char *reason = http_status_text(status);
     int n = snprintf(
         out, sizeof out,
@@ -276,8 +290,8 @@ static void refuse(struct exchange *x, unsigned status, struct wt_str text,
         status, reason, text.len + 1, WT_ARG(text));
     if (x->request.method == HTTP_METHOD_HEAD)
         n -= (int)text.len + 1;
-    bool sent = io_self() ? io_write_str(s, wt_str(out, (size_t)n), io_now_ms() + 1000) == 0
-                          : io_write_now(s, &(struct iovec){out, (size_t)n}, 1) == n;
+    bool sent = io_self() ? write_str(x, wt_str(out, (size_t)n), io_now_ms() + 1000) == 0
+                          : write_now(x, wt_str(out, (size_t)n));
     proxy_serve_refused(client, &x->request, status, sent ? text.len + 1 : 0);
     x->close = true;
 }
@@ -448,7 +462,6 @@ static int one_request(struct exchange *x)
     http_h1_body_init(&x->body, &x->request, &x->trailers);
     x->continue_due = x->request.expect_continue;
     x->in = (struct proxy_inbound){&ops, &x->request, !http_h1_body_done(&x->body), NULL};
-    x->sent = 0;
     struct wt_str body;
     if (!whole_body(&x->in, &body)) {
         r = keep_head(x);
@@ -464,8 +477,20 @@ static int one_request(struct exchange *x)
 
 static void rest(struct h1_in *c);
 
+/* Once a request, not once a system call: a long body is counted when it has ended, as at the
+ * backend. */
+static void count_bytes(struct exchange *x)
+{
+    struct proxy_listener_stats *stats =
+        proxy_stats_listener(x->conn->listener->stats, x->conn->worker->id);
+    proxy_count_add(&stats->cx_rx_bytes, x->window.received);
+    proxy_count_add(&stats->cx_tx_bytes, x->sent);
+    x->window.received = x->sent = 0;
+}
+
 static void end_exchange(struct exchange *x)
 {
+    count_bytes(x);
     wt_free(x->large_head);
     x->large_head = NULL;
     wt_arena_done(&x->arena);
@@ -493,6 +518,7 @@ static int begin(struct exchange *x, struct h1_in *c)
     x->large = x->continue_due = x->close = x->broken = false;
     x->conn = c;
     x->promised_bytes = 0;
+    x->sent = 0;
     x->arena = wt_arena_make(256 << 10);
     wt_arena_lend(&x->arena, x->arena_bytes, sizeof x->arena_bytes);
     x->window = (struct proxy_window){.ptr = proxy_buffer_take(c->worker), .cap = PROXY_BUFFER};
@@ -547,6 +573,7 @@ static void turn_away(struct h1_in *c)
         r = read_request(&x, &client);
     if (r == 0)
         refuse(&x, 503, short_of_memory, &client);
+    end_exchange(&x);
     end(&x, r);
 }
 

@@ -8,6 +8,7 @@
 struct proxy_window {
     char *ptr;
     size_t start, end, cap;
+    uint64_t received; /* all bytes that came in; its owner takes them */
 };
 
 static inline struct wt_str proxy_window_str(const struct proxy_window *w)
@@ -36,8 +37,10 @@ static inline ssize_t proxy_window_fill(struct proxy_window *w, struct io_stream
         return WT_ELIMIT;
     ssize_t n = wait ? io_read(s, w->ptr + w->end, w->cap - w->end, deadline_ms)
                      : io_read_now(s, w->ptr + w->end, w->cap - w->end);
-    if (n > 0)
+    if (n > 0) {
         w->end += (size_t)n;
+        w->received += (uint64_t)n;
+    }
     return n;
 }
 

@@ -54,6 +54,31 @@ def test_a_head_byte_by_byte(world):
     assert client.response().json["body"] == "abc"
 
 
+def test_bytes_are_counted_as_they_pass(world):
+    """Heads, bodies and what is between them, both ways; an answer made here; a 100; a head that is none."""
+    proxy, _ = one_origin(world)
+    parts = [b"GET /a HTTP/1.1\r\nHost: one.test\r\n\r\n",
+             b"POST /b HTTP/1.1\r\nHost: one.test\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20000,
+             b"GET /c HTTP/1.1\r\nHost: nobody.test\r\n\r\n",
+             b"not HTTP\r\n\r\n"]  # fmt: skip
+    expecting = b"POST /d HTTP/1.1\r\nHost: one.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    received = 0
+    with socket.create_connection((HOST, proxy.port), 10) as s:
+        s.sendall(expecting)
+        first = s.recv(1 << 16)
+        assert first.startswith(b"HTTP/1.1 100")
+        received += len(first)
+        s.sendall(b"abc" + b"".join(parts))
+        while piece := s.recv(1 << 16):
+            received += len(piece)
+    sent = len(expecting) + 3 + sum(map(len, parts))
+
+    def counted(way):
+        return proxy.metric(f"envoy_http_downstream_cx_{way}_bytes_total")
+
+    wait_for(lambda: counted("rx") == sent and counted("tx") == received, 5, f"{sent} in and {received} out to be counted")
+
+
 def test_http_1_0(world):
     def behave(wire, request):
         if request.target == "/chunked":
