@@ -295,12 +295,16 @@ static bool wants_retry(struct proxy_trip *t, struct proxy_try *try,
     struct proxy_backend_stats *stats = proxy_stats_backend(try->backend->stats, t->worker->id);
     enum proxy_failure failure = try->response ? PROXY_FAIL_STATUS : try->failure;
     unsigned status = try->response ? try->response->status : 0;
-    if (t->gone || !may_go_on(t, try, tried) || !proxy_policy_wants_retry(p, failure, status))
+    if (t->gone || !proxy_policy_wants_retry(p, failure, status))
         return false;
     if (io_now_ms() >= t->deadline_ms) /* it would end before it began, and hide why */
         return false;
     if (!proxy_retry_safe(p, failure, http_method_idempotent(t->in->request->method)))
         return false;
+    if (!may_go_on(t, try, tried)) {
+        t->flags |= PROXY_LOG_URX; /* also where the last answer is delivered, as Envoy does */
+        return false;
+    }
     if (try->upload) { /* the body went by and is not kept */
         proxy_count(&stats->rq_retry_abandoned);
         return false;
@@ -338,8 +342,6 @@ static void reply_failure(struct proxy_trip *t, const struct proxy_try *try)
         [PROXY_FAIL_PROTOCOL] = {502, "the backend's answer is not HTTP"},
         [PROXY_FAIL_TIMEOUT] = {504, "the backend did not answer in time"},
     };
-    if (t->attempts > 1)
-        t->flags |= PROXY_LOG_URX;
     proxy_reply(t, rows[try->failure].status, 0, rows[try->failure].text);
 }
 

@@ -184,6 +184,7 @@ ANSWERS = [
              send=b"PUT %T HTTP/1.1\r\nHost: two.test\r\nContent-Length: 5\r\n\r\nhello",
              check=lambda response, seen: [r.body for r in seen] == [b"hello"] * 2),
     upstream("47 503 of a GET is retried", fail_first(raw(answer(503))), 200, None, 2, host=b"two.test", counter=RETRY),
+    upstream("47 503 of both is delivered", raw(answer(503)), 503, "URX", 2, host=b"two.test", check=on_different_origins),
     upstream("47 503 of a POST is not", raw(answer(503)), 503, None, 1,
              send=b"POST %T HTTP/1.1\r\nHost: two.test\r\nContent-Length: 5\r\n\r\nhello"),
     upstream("47 without a policy only the unsent is retried", reset_at_once, 502, "UC", 1, host=b"one.test"),
