@@ -63,8 +63,8 @@ static void fill_request(const struct proxy_trip *t, struct proxy_log_entry *e)
     e->authority = q->authority;
     e->user_agent = value(q, HTTP_FIELD_USER_AGENT);
     e->referer = value(q, HTTP_FIELD_REFERER);
-    e->forwarded_for = value(sent, HTTP_FIELD_X_FORWARDED_FOR);
-    e->request_id = value(sent, HTTP_FIELD_X_REQUEST_ID);
+    e->forwarded_for = t->attempts ? value(sent, HTTP_FIELD_X_FORWARDED_FOR) : t->forwarded_for;
+    e->request_id = t->attempts ? value(sent, HTTP_FIELD_X_REQUEST_ID) : t->id;
     e->traceparent = value(sent, HTTP_FIELD_TRACEPARENT);
 }
 

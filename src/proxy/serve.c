@@ -9,15 +9,22 @@ static bool plausible_id(struct wt_str id)
     return id.len > 0 && id.len <= 128 && http_field_value_valid(id);
 }
 
-static int set_request_id(struct proxy_trip *t, struct http_head *h)
+/* The client's, or a new one. */
+static struct wt_str choose_request_id(struct proxy_trip *t, const struct http_head *h)
 {
     uint8_t random[16];
     struct wt_str id;
     if (http_head_get(h, HTTP_FIELD_X_REQUEST_ID, &id) && plausible_id(id))
-        return 0;
+        return id;
     proxy_secret_bytes(t->worker, random, sizeof random);
     http_uuid_format(random, t->request_id);
-    return http_head_set_id(h, HTTP_FIELD_X_REQUEST_ID, wt_str(t->request_id, HTTP_UUID_LEN));
+    return wt_str(t->request_id, HTTP_UUID_LEN);
+}
+
+static int set_request_id(struct proxy_trip *t, struct http_head *h)
+{
+    struct wt_str id = choose_request_id(t, h);
+    return id.ptr == t->request_id ? http_head_set_id(h, HTTP_FIELD_X_REQUEST_ID, id) : 0;
 }
 
 static int set_traceparent(struct proxy_trip *t, struct http_head *h)
@@ -186,6 +193,10 @@ enum proxy_served proxy_serve(const struct proxy_client *client, struct proxy_in
     proxy_count(&t.listener_stats->rq_total);
     proxy_count(&t.listener_stats->rq_active);
     route(&t);
+    if (!t.attempts) {
+        t.id = choose_request_id(&t, in->request);
+        t.forwarded_for = client->peer_host;
+    }
     proxy_finish(&t);
     proxy_count_down(&t.listener_stats->rq_active);
     proxy_host_unref(t.host);

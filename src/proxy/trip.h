@@ -42,6 +42,7 @@ struct proxy_trip {
     bool local;        /* the answer is ours */
     bool gone;         /* the client went away */
     bool broken;       /* the answer was cut off */
+    struct wt_str id, forwarded_for; /* for the log, where nothing went on to a host */
     struct wt_str location;
 
     /* Written before they are read: not cleared. */

@@ -44,6 +44,7 @@ def test_the_default_text_format_is_envoys(world):
     assert served["service"] != "-"
     assert (refused["code"], refused["flags"], refused["upstream"]) == ("400", "DPE", "-")
     assert (unrouted["code"], unrouted["flags"], unrouted["path"]) == ("404", "NR", "/nobody")
+    assert unrouted["forwarded"] == "127.0.0.1" and re.fullmatch(r"[0-9a-f-]{36}", unrouted["id"])
 
 
 def test_durations_are_milliseconds(world):
@@ -76,6 +77,15 @@ def test_a_client_cannot_write_the_log(world):
     client.send(b"GET /evil HTTP/1.1\r\nHost: one.test\r\nUser-Agent: a\"b\\c\xc3\xa9\r\n\r\n")
     assert client.response().status == 200
     assert proxy.wait_log(path="/evil")[0]["user_agent"] == 'a"b\\cé'
+
+
+def test_answers_made_here_are_told_apart_too(world):
+    proxy, _ = one(world)
+    ask(proxy.port, "/given", "nobody.test", fields=["X-Request-ID: id-1", "X-Forwarded-For: 10.9.9.9"])
+    ask(proxy.port, "/forged", "nobody.test", fields=["X-Request-ID: " + "x" * 200])
+    given, forged = proxy.wait_log(path="/given")[0], proxy.wait_log(path="/forged")[0]
+    assert (given["request_id"], given["x_forwarded_for"]) == ("id-1", "127.0.0.1")
+    assert re.fullmatch(r"[0-9a-f-]{36}", forged["request_id"])
 
 
 def test_json_says_more(world):
