@@ -3,13 +3,17 @@
 #include "base/mem.h"
 #include "control/api_path.h"
 #include "control/discovery.h"
+#include "control/event.h"
 #include "control/http.h"
 #include "control/watch.h"
 #include "model/check.h"
+#include "model/pattern.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { REFUSAL_TEXT = 1000 }; /* an Event's message holds 1,024 */
 
 /* One request on a resource. */
 struct call {
@@ -27,15 +31,47 @@ static void send_not_found(struct call *c)
     control_send_status(c->reply, 404, message);
 }
 
-static void send_invalid(struct call *c, const struct model_errors *errors)
+/* An Event about the object, where one can be named; a dry run leaves nothing behind. */
+static void tell_refused(struct call *c, const json_t *doc, const char *message)
+{
+    const struct model_kind *kind = c->path.kind;
+    const char *name = *c->path.name ? c->path.name : model_name(doc);
+    const char *namespace = !kind->namespaced || *c->path.namespace ? c->path.namespace
+                            : doc                                   ? model_namespace(doc)
+                                                                    : "default";
+    char text[REFUSAL_TEXT];
+    if (c->dry_run || kind == model_kind_event ||
+        !model_pattern_match(MODEL_DNS_SUBDOMAIN, wt_str_z(name)) ||
+        (*namespace && !model_pattern_match(MODEL_DNS_LABEL, wt_str_z(namespace))))
+        return;
+    int n = snprintf(text, sizeof(text), "a change was refused: %s", message);
+    if (n >= (int)sizeof(text)) /* half a character would make it no JSON */
+        for (n = sizeof(text) - 1; n > 0 && (text[n - 1] & 0x80);)
+            text[--n] = 0;
+    json_t *about = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", kind->api_version, "kind",
+                              kind->name, "metadata", "name", name, "namespace", namespace);
+    const json_t *old = control_store_get(c->api->store, kind, namespace, name);
+    if (old || about)
+        control_event_emit(c->api->store, old ? old : about, true, "Refused", text, io_wall_ms());
+    json_decref(about);
+}
+
+/* What is wrong in a POST or PUT; `doc` may be NULL. */
+static void refuse(struct call *c, const json_t *doc, unsigned status, const char *message)
+{
+    c->api->rejected++;
+    tell_refused(c, doc, message);
+    control_send_status(c->reply, status, message);
+}
+
+static void send_invalid(struct call *c, const json_t *doc, const struct model_errors *errors)
 {
     char text[4096];
     model_errors_text(errors, text, sizeof(text));
     size_t n = strlen(text);
     if (n && text[n - 1] == '\n')
         text[n - 1] = 0;
-    c->api->rejected++;
-    control_send_status(c->reply, 422, text);
+    refuse(c, doc, 422, text);
 }
 
 /* Body → a checked document of the path's kind, namespace and name, defaults filled in; NULL:
@@ -45,7 +81,7 @@ static json_t *take_document(struct call *c)
     struct wt_err err = {0};
     json_t *doc = control_body(c->request, &err);
     if (!doc) {
-        control_send_error(c->reply, &err);
+        refuse(c, NULL, 400, err.msg);
         return NULL;
     }
     json_t *meta = json_object_get(doc, "metadata");
@@ -55,7 +91,7 @@ static json_t *take_document(struct call *c)
     struct model_errors errors = {0};
     const char *wrong = NULL;
     if (model_check(doc, NULL, NULL, &errors) < 0)
-        send_invalid(c, &errors);
+        send_invalid(c, doc, &errors);
     else if (model_kind_of(doc) != c->path.kind)
         wrong = "the body's apiVersion and kind are not those of the path";
     else if (*c->path.namespace && strcmp(model_namespace(doc), c->path.namespace) != 0)
@@ -66,7 +102,7 @@ static json_t *take_document(struct call *c)
         wrong = "out of memory";
     bool good = errors.n_errors == 0 && !wrong;
     if (wrong)
-        control_send_status(c->reply, 400, wrong);
+        refuse(c, doc, 400, wrong);
     model_errors_done(&errors);
     if (good)
         return doc;
@@ -171,9 +207,13 @@ static void get(struct call *c)
         send_not_found(c);
 }
 
-static void answer(struct call *c, int r, unsigned status, json_t *made, const struct wt_err *err)
+/* `doc` is what was sent, if anything was. */
+static void answer(struct call *c, const json_t *doc, int r, unsigned status, json_t *made,
+                   const struct wt_err *err)
 {
-    if (r < 0)
+    if (r == WT_EINVAL && doc)
+        refuse(c, doc, 400, err->msg);
+    else if (r < 0)
         control_send_error(c->reply, err);
     else
         control_send_json(c->reply, status, made);
@@ -186,8 +226,8 @@ static void create(struct call *c)
     if (!doc)
         return;
     int r = control_store_create(c->api->store, doc, c->dry_run, &made, &err);
+    answer(c, doc, r, 201, made, &err);
     json_decref(doc);
-    answer(c, r, 201, made, &err);
 }
 
 static void replace(struct call *c)
@@ -199,11 +239,11 @@ static void replace(struct call *c)
         return;
     const json_t *old = stored(c);
     if (old && model_check_update(old, doc, &errors) < 0) {
-        send_invalid(c, &errors);
+        send_invalid(c, doc, &errors);
     } else {
         int r = control_store_update(c->api->store, doc, CONTROL_SPEC | c->dry_run, NULL, 0, &made,
                                      &err);
-        answer(c, r, 200, made, &err);
+        answer(c, doc, r, 200, made, &err);
     }
     model_errors_done(&errors);
     json_decref(doc);
@@ -234,8 +274,8 @@ static void replace_status(struct call *c)
         keep_but_request(doc, old);
     int r =
         control_store_update(c->api->store, doc, CONTROL_STATUS | c->dry_run, NULL, 0, &made, &err);
+    answer(c, doc, r, 200, made, &err);
     json_decref(doc);
-    answer(c, r, 200, made, &err);
 }
 
 static void delete_object(struct call *c)
@@ -247,7 +287,7 @@ static void delete_object(struct call *c)
     if (r == WT_ENOENT)
         send_not_found(c);
     else
-        answer(c, r, 200, last, &err);
+        answer(c, NULL, r, 200, last, &err);
 }
 
 static const struct route {
@@ -264,19 +304,29 @@ static const struct route {
     {CONTROL_PATH_STATUS, WT_STR_INIT("PUT"), replace_status},
 };
 
-static void resource(struct call *c)
+/* NULL: dry_run is set. */
+static const char *read_query(struct call *c)
 {
     wt_autobuf struct wt_buf buf = wt_buf_make(2 * RPC_QUERY_VALUE_MAX);
-    if (!rpc_query_readable(c->request->query)) {
-        control_send_status(c->reply, 400, "the query is wrongly encoded, or a value is too long");
-        return;
-    }
+    if (!rpc_query_readable(c->request->query))
+        return "the query is wrongly encoded, or a value is too long";
     const char *dry_run = control_query(c->request, "dryRun", &buf);
-    if (dry_run && strcmp(dry_run, "All") != 0) {
-        control_send_status(c->reply, 400, "dryRun: only All is known");
+    c->dry_run = dry_run ? CONTROL_DRY_RUN : 0;
+    return !dry_run || strcmp(dry_run, "All") == 0 ? NULL : "dryRun: only All is known";
+}
+
+static void resource(struct call *c)
+{
+    const char *wrong = read_query(c);
+    if (wrong && (wt_str_eq(c->request->method, WT_STR("POST")) ||
+                  wt_str_eq(c->request->method, WT_STR("PUT")))) {
+        refuse(c, NULL, 400, wrong);
         return;
     }
-    c->dry_run = dry_run ? CONTROL_DRY_RUN : 0;
+    if (wrong) {
+        control_send_status(c->reply, 400, wrong);
+        return;
+    }
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         if (routes[i].form == c->path.form && wt_str_eq(routes[i].method, c->request->method)) {
             routes[i].run(c);
@@ -299,9 +349,6 @@ static void send_metrics(struct control_api *api, struct rpc_reply *reply)
                   "# HELP watari_control_requests_total Requests to the API.\n"
                   "# TYPE watari_control_requests_total counter\n"
                   "watari_control_requests_total %" PRIu64 "\n"
-                  "# HELP watari_control_rejected_total Objects refused because they are invalid.\n"
-                  "# TYPE watari_control_rejected_total counter\n"
-                  "watari_control_rejected_total %" PRIu64 "\n"
                   "# HELP watari_control_watches Watches that are open.\n"
                   "# TYPE watari_control_watches gauge\n"
                   "watari_control_watches %u\n"
@@ -310,7 +357,7 @@ static void send_metrics(struct control_api *api, struct rpc_reply *reply)
                   "watari_control_store_broken %d\n"
                   "# HELP watari_control_objects Objects in the store.\n"
                   "# TYPE watari_control_objects gauge\n",
-                  control_store_rv(api->store), api->requests, api->rejected, api->watches,
+                  control_store_rv(api->store), api->requests, api->watches,
                   (int)control_store_broken(api->store));
     for (unsigned i = 0; i < model_kinds_len; i++)
         wt_buf_printf(&out, "watari_control_objects{kind=\"%s\"} %zu\n", model_kinds[i].name,

@@ -17,8 +17,8 @@ struct control_api {
     bool (*ready)(void *ctx);
     void (*metrics)(void *ctx, struct wt_buf *out); /* adds to /metrics */
     void *ctx;
-    unsigned watches; /* open now */
-    uint64_t requests, rejected;
+    unsigned watches;            /* open now */
+    uint64_t requests, rejected; /* rejected: POST and PUT whose input is wrong */
 };
 
 /* Answers any request of the API; nothing else is served by it. */

@@ -123,6 +123,9 @@ static void add_metrics(void *ctx, struct wt_buf *out)
         const char *name, *type, *help;
         uint64_t value;
     } rows[] = {
+        {"rejected_total", "counter",
+         "Wrong input: requests to the API, and readings of files, that were refused.",
+         c->api.rejected + f.rejected},
         {"reconciles_total", "counter", "Reconciles of Migrations.", r.runs},
         {"reconcile_writes_total", "counter", "Statuses of Migrations written.", r.writes},
         {"reconcile_failures_total", "counter", "Reconciles that failed.", r.failures},

@@ -86,6 +86,7 @@ static pid_t start_control(void)
     return pid;
 }
 
+#define EVENTS "/api/v1/namespaces/default/events"
 #define BACKENDS "/apis/watari.dev/v1alpha1/namespaces/default/backends"
 #define BACKEND(rv, port)                                                                          \
     "{\"apiVersion\": \"watari.dev/v1alpha1\", \"kind\": \"Backend\", \"metadata\": {\"name\": "   \
@@ -107,13 +108,18 @@ static const struct step {
     {"POST", BACKENDS "?dryRun=All%zz", BACKEND("", "80"), 400, "wrongly encoded"},
     {"GET", BACKENDS "?labelSelector=%00", "", 400, "wrongly encoded"},
     {"GET", BACKENDS "/a", "", 404, "backends \\\"a\\\" not found"},
-    {"POST", BACKENDS, BACKEND("", "80"), 201, "\"resourceVersion\":\"1\""},
+    {"GET", "/metrics", "", 200, "\nwatari_control_rejected_total 4\n"},
+    {"GET", EVENTS, "", 200, "a change was refused: spec.endpoints[0].port"},
+    {"POST", BACKENDS, BACKEND("", "80"), 201, "\"resourceVersion\":\"2\""},
     {"POST", BACKENDS, BACKEND("", "80"), 409, "AlreadyExists"},
     {"PUT", BACKENDS "/b", BACKEND("", "80"), 400, "name"},
+    {"GET", EVENTS, "", 200, "\"name\":\"b\""},
+    {"PUT", BACKENDS "/b?dryRun=All", BACKEND("", "99999"), 422, "99999"},
+    {"GET", "/metrics", "", 200, "\nwatari_control_rejected_total 6\n"},
     {"PUT", BACKENDS "/a", BACKEND("", "81"), 200, "\"generation\":2"},
     {"PUT", BACKENDS "/a", BACKEND(", \"resourceVersion\": \"1\"", "82"), 409, "Conflict"},
     {"PATCH", BACKENDS "/a", "{}", 405, "PATCH is not supported"},
-    {"GET", "/apis/watari.dev/v1alpha1/backends", "", 200, "\"resourceVersion\":\"2\""},
+    {"GET", "/apis/watari.dev/v1alpha1/backends", "", 200, "\"resourceVersion\":\"4\""},
     {"GET", BACKENDS "?watch=1&resourceVersion=1&timeoutSeconds=0", "", 200, ""},
     {"POST", "/watari.dev/sync/v1", SYNC(""), 200, "Backend/default/a"},
     {"POST", "/watari.dev/sync/v1", "{\"proxy\": \"p\"}", 400, "boot"},
@@ -122,7 +128,7 @@ static const struct step {
     {"GET", BACKENDS "?watch=1&resourceVersion=1&timeoutSeconds=1", "", 200, "\"code\":410"},
     {"DELETE", BACKENDS "/a", "", 200, "\"port\":81"},
     {"DELETE", BACKENDS "/a", "", 404, "not found"},
-    {"GET", "/metrics", "", 200, "watari_control_resource_version 3"},
+    {"GET", "/metrics", "", 200, "watari_control_resource_version 5"},
     {"GET", "/readyz", "", 200, "ok"},
     {"GET", "/apis/nothing/v1/here", "", 404, "nothing"},
 };
