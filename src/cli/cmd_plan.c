@@ -17,6 +17,8 @@ struct plan {
     struct cli_texts files;
     struct cli_load load;
     bool offline;
+    const char *output;
+    json_t *items; /* with -o json, what is printed at the end */
     struct cli_docs docs;
     struct cli_client client;
     struct wt_buf out;
@@ -28,11 +30,14 @@ static const struct cli_usage usage = {
     "plan", "plan -f FILE|DIR",
     "What `apply` would change, and what the change would do. "
     "Changes nothing; the server checks it too.\n"
-    "For a Migration: the slots and users that each step moves, "
-    "and the least fault that its guard\n"
-    "would find while the step stays.",
+    "For a Migration: the slots and users that each step moves, the share of all requests that "
+    "one\n"
+    "host of either side carries then, and the least fault that its guard would find while the "
+    "step\n"
+    "stays.",
     .examples = {"plan -f site.yaml", "plan -f site.yaml --requests-per-second 200 --users 5000",
-                 "plan --offline -f site.yaml    # no server is asked"},
+                 "plan --offline -f site.yaml    # no server is asked",
+                 "plan -f site.yaml -o json"},
     .hidden = {"all-namespaces"}};
 
 static void add_value(struct wt_buf *out, const json_t *value)
@@ -83,8 +88,74 @@ static void show(struct plan *p, const json_t *current, const struct model_diff 
     p->n_new += !current;
     p->n_changed += current && diff->n;
     p->n_same += current && !diff->n;
+    if (p->items)
+        return;
     wt_buf_printf(&p->out, "%s%s\n", label, word);
     add_diff(&p->out, diff);
+}
+
+/* For programs. */
+static json_t *diff_json(const struct model_diff *diff)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < diff->n; i++) {
+        const struct model_change *c = &diff->changes[i];
+        json_array_append_new(list, json_pack("{s:s, s:O?, s:O?}", "path", c->path, "before",
+                                              c->before, "after", c->after));
+    }
+    return list;
+}
+
+static void note(struct plan *p, const json_t *made, const json_t *current,
+                 const struct model_diff *diff)
+{
+    const char *change = p->offline ? "checked"
+                         : !current ? "new"
+                         : diff->n  ? "changed"
+                                    : "unchanged";
+    json_array_append_new(p->items, json_pack("{s:O, s:O, s:s, s:s, s:s, s:o}", "apiVersion",
+                                              json_object_get(made, "apiVersion"), "kind",
+                                              json_object_get(made, "kind"), "namespace",
+                                              model_namespace(made), "name", model_name(made),
+                                              "change", change, "changes", diff_json(diff)));
+}
+
+/* ---- effects ---- */
+
+struct wanted_backend {
+    const char *name, *namespace, *own; /* own: of files that name no namespace */
+    const json_t *found;
+};
+
+static int match_backend(void *ctx, const struct model_doc *doc)
+{
+    struct wanted_backend *w = ctx;
+    const char *given = cli_text_at(doc->json, "metadata.namespace");
+    if (model_kind_of(doc->json) == model_kind_backend &&
+        strcmp(model_name(doc->json), w->name) == 0 &&
+        strcmp(*given ? given : w->own, w->namespace) == 0)
+        w->found = doc->json;
+    return 0;
+}
+
+/* The files say how it will be; only the server has counted hosts that are no list. */
+static struct cli_side side_of(struct plan *p, const json_t *made, const char *name)
+{
+    struct wanted_backend w = {.name = name,
+                               .namespace = model_namespace(made),
+                               .own = p->target.namespace ? p->target.namespace : "default"};
+    struct wt_err err;
+    json_t *there = NULL;
+    cli_docs_each(&p->docs, match_backend, &w);
+    struct cli_side side = cli_side_of(w.found);
+    if (!side.hosts && !p->offline &&
+        cli_get_object(&p->client, model_kind_backend, w.namespace, name, &there, &err) == 0) {
+        const char *found = side.found;
+        side = cli_side_of(there);
+        side.found = found ? found : side.found;
+    }
+    json_decref(there);
+    return side;
 }
 
 static int effects(struct plan *p, const json_t *made, const json_t *current)
@@ -97,9 +168,17 @@ static int effects(struct plan *p, const json_t *made, const json_t *current)
         load.requests_per_s = cli_load_observed(current, io_wall_ms());
         load.observed = load.requests_per_s > 0;
     }
+    const struct cli_sides sides = {side_of(p, made, cli_text_at(made, "spec.from.name")),
+                                    side_of(p, made, cli_text_at(made, "spec.to.name"))};
+    if (p->items) {
+        json_t *item = json_array_get(p->items, json_array_size(p->items) - 1);
+        return json_object_set_new(item, "effects", cli_effects_json(made, &load, &sides)) < 0
+                   ? WT_ENOMEM
+                   : 0;
+    }
     if (current && cli_at(current, "status.phase"))
         wt_buf_printf(&p->out, "  now: %s\n", cli_migration_summary(current, summary));
-    return cli_effects(made, &load, &p->out);
+    return cli_effects(made, &load, &sides, &p->out);
 }
 
 static int plan_one(struct plan *p, const struct model_doc *doc, const char *label,
@@ -118,6 +197,8 @@ static int plan_one(struct plan *p, const struct model_doc *doc, const char *lab
         r = model_diff(current, made, MODEL_DIFF_NO_STATUS | MODEL_DIFF_NO_BOOKKEEPING, &diff, err);
     if (r == 0) {
         show(p, current, &diff, label);
+        if (p->items)
+            note(p, made, current, &diff);
         r = effects(p, made, current);
         if (r < 0)
             wt_fail(err, r, "the plan is too large to print");
@@ -146,6 +227,16 @@ static int visit(void *ctx, const struct model_doc *doc)
     return r == WT_EREFUSED ? r : 0;
 }
 
+static void print_items(struct plan *p)
+{
+    json_t *all = json_pack("{s:s, s:O, s:i, s:i, s:i, s:i}", "kind", "Plan", "items", p->items,
+                            "new", (int)p->n_new, "changed", (int)p->n_changed, "unchanged",
+                            (int)p->n_same, "refused", (int)p->n_refused);
+    cli_write_doc(all, "json", &p->out);
+    cli_flush(&p->out);
+    json_decref(all);
+}
+
 static int run(void *ctx)
 {
     struct plan *p = ctx;
@@ -161,6 +252,8 @@ static int run(void *ctx)
     if (r == WT_EREFUSED)
         fprintf(stderr,
                 "watari plan: --offline plans without a server, as if nothing were there\n");
+    else if (p->items)
+        print_items(p);
     else if (p->offline)
         printf("Plan: %u checked, without a server.\n", p->n_new);
     else
@@ -187,6 +280,7 @@ int cli_plan(int argc, char **argv)
          "distinct users while a step stays (default: many)"},
         {0, "base-errors", CLI_NUMBER, &base_percent, "PERCENT",
          "answers that are bad on both sides anyway (0)"},
+        {'o', "output", CLI_TEXT, &p.output, "FORMAT", "json (default: for people)"},
         {0, "offline", CLI_FLAG, &p.offline, "", "without a server, as if nothing were there"},
         CLI_CLIENT_OPTIONS(&p.target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
@@ -202,8 +296,11 @@ int cli_plan(int argc, char **argv)
         r = wt_fail(&err, WT_EINVAL, "an object goes to one namespace: leave -A out, or use -n");
     else if (base_percent >= 100)
         r = wt_fail(&err, WT_EINVAL, "--base-errors is a percentage below 100");
+    else if (p.output && strcmp(p.output, "json") != 0)
+        r = wt_fail(&err, WT_EINVAL, "-o is json");
     if (r < 0)
         return cli_args_wrong(&usage, &err);
+    p.items = p.output ? json_array() : NULL;
     p.load.base_errors = base_percent / 100;
     r = cli_docs_read(&p.files, &p.docs, &err);
     if (r < 0 || p.offline)
@@ -215,5 +312,6 @@ int cli_plan(int argc, char **argv)
     code = r < 0 ? CLI_USAGE : cli_run(run, &p);
     cli_docs_done(&p.docs);
     wt_buf_done(&p.out);
+    json_decref(p.items);
     return code;
 }

@@ -73,30 +73,65 @@ static void add_stay(struct cli_table *t, struct stay stay)
     cli_table_cell(t, *text ? text : "0s");
 }
 
-static void add_least(struct cli_table *t, const json_t *doc, double weight, struct stay stay,
-                      const struct cli_load *load)
+/* What a step does. */
+struct effect {
+    const json_t *step;
+    size_t index;
+    bool weighted; /* all below is of such a step */
+    double weight;
+    unsigned moved; /* slots */
+    struct stay stay;
+    double seconds; /* for which `least` is told */
+    double least;   /* over 1: too few requests; not at 100 %: nothing is left to compare with */
+};
+
+static bool compares(const struct effect *e)
+{
+    return e->weight < 100;
+}
+
+static struct effect effect_of(const json_t *doc, size_t i, unsigned *slots,
+                               const struct cli_load *load)
+{
+    const json_t *steps = cli_at(doc, "spec.steps"), *step = json_array_get(steps, i);
+    struct effect e = {.step = step, .index = i, .weighted = json_object_get(step, "setWeight")};
+    if (!e.weighted)
+        return e;
+    e.weight = cli_number_at(step, "setWeight");
+    e.stay = stay_of(steps, i);
+    unsigned after = model_slots_quota(e.weight);
+    e.moved = after > *slots ? after - *slots : *slots - after;
+    *slots = after;
+    e.seconds = e.stay.endless && e.stay.seconds < SECONDS_ASSUMED ? SECONDS_ASSUMED
+                : e.stay.seconds > 0                               ? e.stay.seconds
+                                                                   : SECONDS_BETWEEN;
+    if (compares(&e)) {
+        const struct health_params params = params_of(doc, e.weight);
+        e.least = health_evidence_least(&params, load->requests_per_s, load->users,
+                                        load->base_errors, e.seconds);
+    }
+    return e;
+}
+
+/* ---- for people ---- */
+
+static void add_least(struct cli_table *t, const struct effect *e)
 {
     char percent[32], span[32], text[96];
-    const struct health_params params = params_of(doc, weight);
-    double seconds = stay.endless && stay.seconds < SECONDS_ASSUMED ? SECONDS_ASSUMED
-                     : stay.seconds > 0                             ? stay.seconds
-                                                                    : SECONDS_BETWEEN;
-    double least = health_evidence_least(&params, load->requests_per_s, load->users,
-                                         load->base_errors, seconds);
-    cli_span((int64_t)(seconds * 1000), span);
-    if (least > 1)
+    cli_span((int64_t)(e->seconds * 1000), span);
+    if (!compares(e))
+        snprintf(text, sizeof(text), "nothing is left to compare with");
+    else if (e->least > 1)
         snprintf(text, sizeof(text), "none in %s: too few requests", span);
     else
         snprintf(text, sizeof(text), "%s of answers bad, in %s",
-                 cli_percent(ceil(least * 1000) / 10, percent), span);
+                 cli_percent(ceil(e->least * 1000) / 10, percent), span);
     cli_table_cell(t, text);
 }
 
-static void add_slots(struct cli_table *t, unsigned before, unsigned after,
-                      const struct cli_load *load)
+static void add_slots(struct cli_table *t, unsigned moved, const struct cli_load *load)
 {
     char text[96];
-    unsigned moved = after > before ? after - before : before - after;
     int n = snprintf(text, sizeof(text), "%u slots", moved);
     if (load->users > 0)
         snprintf(text + n, sizeof(text) - (size_t)n, ", about %.0f users",
@@ -104,24 +139,35 @@ static void add_slots(struct cli_table *t, unsigned before, unsigned after,
     cli_table_cell(t, text);
 }
 
-static void add_step(struct cli_table *t, const json_t *doc, size_t i, unsigned *slots,
-                     const struct cli_load *load)
+static void add_load(struct cli_table *t, double weight, const struct cli_sides *sides)
 {
-    const json_t *steps = cli_at(doc, "spec.steps"), *step = json_array_get(steps, i);
+    char text[96], old[32] = "?", new[32] = "?";
+    double times = cli_sides_times(sides, weight);
+    if (sides->old.hosts)
+        snprintf(old, sizeof(old), "%.3g %%", cli_side_load(&sides->old, 100 - weight));
+    if (sides->new.hosts)
+        snprintf(new, sizeof(new), "%.3g %%", cli_side_load(&sides->new, weight));
+    int n = snprintf(text, sizeof(text), "old %s, new %s", old, new);
+    if (times > 0)
+        snprintf(text + n, sizeof(text) - (size_t)n, " (%.2g x)", times);
+    cli_table_cell(t, text);
+}
+
+static void add_step(struct cli_table *t, const struct effect *e, const struct cli_load *load,
+                     const struct cli_sides *sides)
+{
     char text[CLI_STEP_TEXT], number[24];
-    snprintf(number, sizeof(number), "  %zu", i + 1);
+    snprintf(number, sizeof(number), "  %zu", e->index + 1);
     cli_table_cell(t, number);
-    cli_table_cell(t, cli_step_text(step, text));
-    if (json_object_get(step, "setWeight")) {
-        double weight = cli_number_at(step, "setWeight");
-        unsigned after = model_slots_quota(weight);
-        struct stay stay = stay_of(steps, i);
-        add_slots(t, *slots, after, load);
-        if (weight < 100) {
-            add_stay(t, stay);
-            add_least(t, doc, weight, stay, load);
-        }
-        *slots = after;
+    cli_table_cell(t, cli_step_text(e->step, text));
+    if (e->weighted) {
+        add_slots(t, e->moved, load);
+        add_load(t, e->weight, sides);
+        if (compares(e) || !e->stay.none)
+            add_stay(t, e->stay);
+        else
+            cli_table_cell(t, "-");
+        add_least(t, e);
     }
     cli_table_end_row(t);
 }
@@ -158,26 +204,97 @@ static void notes(const json_t *doc, const struct cli_load *load, struct wt_buf 
                         "allowDataLoss): the guard can only hold\n"));
 }
 
-int cli_effects(const json_t *doc, const struct cli_load *load, struct wt_buf *out)
+static struct cli_load assume(const struct cli_load *load)
 {
-    static const char *const titles[] = {"  STEP", "DOES", "MOVES", "STAYS", "LEAST FAULT FOUND"};
     struct cli_load used = *load;
+    if (!(used.requests_per_s > 0))
+        used.requests_per_s = REQUESTS_ASSUMED;
+    return used;
+}
+
+int cli_effects(const json_t *doc, const struct cli_load *load, const struct cli_sides *sides,
+                struct wt_buf *out)
+{
+    static const char *const titles[] = {"  STEP",           "DOES",  "MOVES",
+                                         "ONE HOST CARRIES", "STAYS", "LEAST FAULT FOUND"};
+    const struct cli_load used = assume(load);
     struct cli_table table;
     unsigned slots = 0;
     cli_table_init(&table);
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
         cli_table_cell(&table, titles[i]);
     cli_table_end_row(&table);
-    if (!(used.requests_per_s > 0))
-        used.requests_per_s = REQUESTS_ASSUMED;
-    for (size_t i = 0; i < json_array_size(cli_at(doc, "spec.steps")); i++)
-        add_step(&table, doc, i, &slots, &used);
+    for (size_t i = 0; i < json_array_size(cli_at(doc, "spec.steps")); i++) {
+        const struct effect e = effect_of(doc, i, &slots, &used);
+        add_step(&table, &e, &used, sides);
+    }
     cli_table_write(&table, out);
     cli_table_done(&table);
+    cli_sides_tell(sides, out);
     if (!(load->requests_per_s > 0))
         wt_buf_printf(out,
                       "  assumed: %.4g requests a second (--requests-per-second says otherwise), ",
                       REQUESTS_ASSUMED);
     notes(doc, load, out);
     return wt_buf_error(out);
+}
+
+/* ---- for programs ---- */
+
+static json_t *number_or_null(bool known, double value)
+{
+    return known ? json_real(value) : json_null();
+}
+
+static json_t *step_json(const struct effect *e, const struct cli_load *load,
+                         const struct cli_sides *sides)
+{
+    char text[CLI_STEP_TEXT];
+    json_t *o = json_pack("{s:I, s:s}", "step", (json_int_t)e->index + 1, "does",
+                          cli_step_text(e->step, text));
+    if (!e->weighted)
+        return o;
+    double times = cli_sides_times(sides, e->weight);
+    const struct {
+        const char *name;
+        bool known;
+        double value;
+    } rows[] = {
+        {"setWeight", true, e->weight},
+        {"usersMoved", load->users > 0, load->users * e->moved / MODEL_SLOTS},
+        {"oldHostPercent", sides->old.hosts, cli_side_load(&sides->old, 100 - e->weight)},
+        {"newHostPercent", sides->new.hosts, cli_side_load(&sides->new, e->weight)},
+        {"newHostTimesOld", times > 0, times},
+        {"leastFaultPercent", compares(e) && e->least <= 1, e->least * 100},
+        {"leastFaultSeconds", compares(e), e->seconds},
+    };
+    json_object_set_new(o, "slotsMoved", json_integer(e->moved));
+    json_object_set_new(o, "compares", json_boolean(compares(e)));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        json_object_set_new(o, rows[i].name, number_or_null(rows[i].known, rows[i].value));
+    return o;
+}
+
+static json_t *side_json(const struct cli_side *s)
+{
+    return json_pack("{s:o, s:s}", "hosts", s->hosts ? json_integer(s->hosts) : json_null(), "from",
+                     s->found   ? s->found
+                     : s->hosts ? "endpoints"
+                                : "");
+}
+
+json_t *cli_effects_json(const json_t *doc, const struct cli_load *load,
+                         const struct cli_sides *sides)
+{
+    const struct cli_load used = assume(load);
+    json_t *steps = json_array();
+    unsigned slots = 0;
+    for (size_t i = 0; i < json_array_size(cli_at(doc, "spec.steps")); i++) {
+        const struct effect e = effect_of(doc, i, &slots, &used);
+        json_array_append_new(steps, step_json(&e, &used, sides));
+    }
+    return json_pack("{s:o, s:o, s:o, s:f, s:o}", "old", side_json(&sides->old), "new",
+                     side_json(&sides->new), "oldHostPercent",
+                     number_or_null(sides->old.hosts, cli_side_load(&sides->old, 100)),
+                     "requestsPerSecond", used.requests_per_s, "steps", steps);
 }

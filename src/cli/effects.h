@@ -1,12 +1,10 @@
-/* What the steps of a Migration would do: slots and users that move, and the least fault the guard
- * could find. */
+/* What the steps of a Migration would do: slots and users that move, what a host of either side
+ * carries then, and the least fault the guard could find. */
 #ifndef CLI_EFFECTS_H
 #define CLI_EFFECTS_H
 
-#include "base/buf.h"
+#include "cli/capacity.h"
 
-#include <jansson.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 struct cli_load {
@@ -19,7 +17,10 @@ struct cli_load {
 /* Requests per second from the counters of a Migration's status; 0: none. */
 double cli_load_observed(const json_t *migration, int64_t wall_ms);
 
-/* `doc` is a checked Migration with defaults. */
-int cli_effects(const json_t *doc, const struct cli_load *load, struct wt_buf *out);
+/* `doc` is a checked Migration with defaults. For people, and for programs (a new reference). */
+int cli_effects(const json_t *doc, const struct cli_load *load, const struct cli_sides *sides,
+                struct wt_buf *out);
+json_t *cli_effects_json(const json_t *doc, const struct cli_load *load,
+                         const struct cli_sides *sides);
 
 #endif

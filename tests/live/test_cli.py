@@ -539,6 +539,20 @@ def test_plan_changes_nothing(cli):
     assert "backend.watari.dev/old is unchanged" in text and "32768 slots, about 500 users" in text
     assert re.search(r"setWeight 50 % +32768 slots.*until promoted +[0-9.]+ % of answers bad, in 10m", text)
     assert text.rstrip().endswith("Plan: 1 new, 2 changed, 3 unchanged.")
+    one, two = "{address: 127.0.0.1, port: 1}", "{address: 127.0.0.1, port: 1}, {address: 127.0.0.1, port: 2, weight: 3}"
+    assert "old 50 %, new 50 % (0.5 x)" in text and "an old host carries 100 % of all requests while no user has moved" in text
+    larger = cli.ok("plan", "-f", cli.file(changed.replace(one, two)))
+    assert "old 50 %, new 37.5 % (0.38 x)" in larger and "2 new hosts (of different weights" in larger
+    assert re.search(r"setWeight 100 % .* old 0 %, new 75 % \(0.75 x\) +- +nothing is left to compare with", larger)
+    named = changed.replace("endpoints: [" + one + "]", "dns: {hostname: new.test, port: 80}")
+    assert "new hosts not known (dns: may change)" in cli.ok("plan", "--offline", "-f", cli.file(named))
+    plan = json.loads(cli.ok("plan", "-f", cli.file(changed.replace(one, two)), "--users", "1000", "-o", "json"))
+    assert (plan["kind"], plan["new"], plan["changed"], plan["unchanged"], plan["refused"]) == ("Plan", 1, 2, 3, 0)
+    item = next(i for i in plan["items"] if i["kind"] == "Migration")
+    assert item["change"] == "changed" and item["changes"][0] == {"path": "spec.steps[1].setWeight", "before": 25, "after": 50}
+    half, whole = [s for s in item["effects"]["steps"] if "setWeight" in s]
+    assert (half["step"], half["slotsMoved"], half["usersMoved"], half["oldHostPercent"], half["newHostPercent"]) == (2, 32768, 500, 50, 37.5)
+    assert half["compares"] and half["leastFaultPercent"] > 0 and not whole["compares"] and whole["leastFaultPercent"] is None
     slow = cli.ok("plan", "-f", cli.file(changed), "--requests-per-second", "0.001")
     assert "too few requests" in slow
     moved = ALL.replace("to: {name: new}", "to: {name: third}")
