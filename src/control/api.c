@@ -5,6 +5,7 @@
 #include "control/discovery.h"
 #include "control/event.h"
 #include "control/http.h"
+#include "control/selector.h"
 #include "control/watch.h"
 #include "model/check.h"
 #include "model/pattern.h"
@@ -110,37 +111,18 @@ static json_t *take_document(struct call *c)
     return NULL;
 }
 
-static bool matches_selector(const json_t *doc, const char *selector)
-{
-    const json_t *labels = json_object_get(json_object_get(doc, "metadata"), "labels");
-    struct wt_str rest = wt_str_z(selector);
-    while (rest.ptr) {
-        struct wt_str item = wt_str_trim(wt_str_next(&rest, ','));
-        size_t eq = wt_str_find(item, '=');
-        struct wt_str key = wt_str_trim(wt_str_sub(item, 0, eq));
-        struct wt_str value = wt_str_sub(item, eq + 1, item.len);
-        if (value.len && value.ptr[0] == '=')
-            value = wt_str_sub(value, 1, value.len);
-        char name[320];
-        snprintf(name, sizeof(name), "%.*s", WT_ARG(key));
-        const char *have = json_string_value(json_object_get(labels, name));
-        if (item.len &&
-            (!have || (eq < item.len && !wt_str_eq(wt_str_z(have), wt_str_trim(value)))))
-            return false;
-    }
-    return true;
-}
-
 bool control_watch_matches(const struct control_watch_filter *f, const json_t *doc)
 {
     if (*f->namespace && strcmp(model_namespace(doc), f->namespace) != 0)
         return false;
     if (*f->name && strcmp(model_name(doc), f->name) != 0)
         return false;
-    return !*f->labels || matches_selector(doc, f->labels);
+    return !*f->labels ||
+           control_selector_matches(wt_str_z(f->labels),
+                                    json_object_get(json_object_get(doc, "metadata"), "labels"));
 }
 
-/* labelSelector by equality; fieldSelector by metadata.name. */
+/* labelSelector; fieldSelector by metadata.name. */
 static bool make_filter(struct call *c, struct control_watch_filter *f)
 {
     static const char field[] = "metadata.name=";
@@ -148,8 +130,10 @@ static bool make_filter(struct call *c, struct control_watch_filter *f)
     *f = (struct control_watch_filter){.kind = c->path.kind};
     snprintf(f->namespace, sizeof(f->namespace), "%s", c->path.namespace);
     const char *text = control_query(c->request, "labelSelector", &buf);
-    if (text && (strpbrk(text, "!()") || strlen(text) >= sizeof(f->labels))) {
-        control_send_status(c->reply, 400, "labelSelector: only KEY=VALUE and KEY are supported");
+    if (text && (!control_selector_valid(wt_str_z(text)) || strlen(text) >= sizeof(f->labels))) {
+        char message[256];
+        snprintf(message, sizeof(message), "labelSelector: %s", control_selector_forms);
+        control_send_status(c->reply, 400, message);
         return false;
     }
     snprintf(f->labels, sizeof(f->labels), "%s", text ? text : "");

@@ -8,7 +8,7 @@ struct control_watch_filter {
     const struct model_kind *kind;
     char namespace[64]; /* "": all */
     char name[254];     /* "": all */
-    char labels[512];   /* "a=b,c" or "" */
+    char labels[512];   /* control/selector.h; "": all */
 };
 
 bool control_watch_matches(const struct control_watch_filter *f, const json_t *doc);

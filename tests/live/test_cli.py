@@ -417,7 +417,8 @@ def test_get_forms(cli):
     assert [d["metadata"]["name"] for d in cli.json("be", "old", "new")["items"]] == ["old", "new"]
     assert cli.ok("get", "be", "-l", "side=new", "-o", "name") == "backend.watari.dev/new\n"
     assert "not found in namespace default" in cli.fails(1, "get", "be", "nope")
-    assert "labelSelector" in cli.fails(2, "get", "be", "-l", "!side")
+    assert cli.ok("get", "be", "-l", "side notin (new),!zone", "-o", "name") == "backend.watari.dev/old\n"
+    assert "labelSelector" in cli.fails(2, "get", "be", "-l", "side in new")
     assert "no name of an object" in cli.fails(2, "get", "be", "../old")
     assert "\033" not in cli.ok("get", "be")
 
