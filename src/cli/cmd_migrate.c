@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { WAIT_MS = 10000 };
+static const double WEIGHT_LEAST = 0.002; /* about a slot; as in spec.steps */
 
 struct migrate {
     struct cli_target target;
@@ -144,7 +145,7 @@ static bool parse_weight(const char *text, double *out)
     double value = strtod(text, &end);
     if (*end == '%')
         end++;
-    if (*end || !isfinite(value) || value < 0 || value > 100)
+    if (*end || !isfinite(value) || value > 100 || (value > 0 && value < WEIGHT_LEAST))
         return false;
     *out = value;
     return true;
@@ -160,8 +161,9 @@ static int take_weight(struct migrate *m, const char *a, const char *b, const ch
     else if (parse_weight(b, &m->ask.weight))
         *out_name = a;
     else
-        return wt_fail(err, WT_EINVAL,
-                       "a weight is a number from 0 to 100 (percent of users), not \"%s\"", a);
+        return wt_fail(
+            err, WT_EINVAL,
+            "a weight is 0, or a number from 0.002 to 100 (percent of users), not \"%s\"", a);
     return 0;
 }
 

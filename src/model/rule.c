@@ -316,4 +316,7 @@ void model_rule_migration(struct model_rule *r, const json_t *doc)
     const json_t *request = member(json_object_get(doc, "status"), "request");
     if (request && is(request, "verb", "", "setWeight") && !member(request, "weight"))
         model_rule_error(r, "status.request", "verb setWeight needs weight");
+    double weight = json_number_value(member(request, "weight"));
+    if (weight > 0 && weight < 0.002) /* as of a step */
+        model_rule_error(r, "status.request.weight", "must be 0, or from 0.002 to 100");
 }
