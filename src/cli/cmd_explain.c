@@ -1,5 +1,6 @@
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 #include "model/explain.h"
 
 #include <stdio.h>
@@ -8,7 +9,8 @@ static const struct cli_usage usage = {
     "explain", "explain KIND[.FIELD…]",
     "What a kind or one of its fields means: type, default, limits.",
     .examples = {"explain migration", "explain migration.spec.steps",
-                 "explain backendtrafficpolicy --recursive"}};
+                 "explain backendtrafficpolicy --recursive"},
+    .hidden = {"server", "state-dir", "token-file", "namespace", "all-namespaces"}};
 
 int cli_explain(int argc, char **argv)
 {
@@ -17,11 +19,14 @@ int cli_explain(int argc, char **argv)
     struct wt_err err;
     int code;
     bool help = false, recursive = false;
+    struct cli_target target = {0}; /* taken, as by the other commands, and not needed */
     const struct cli_option options[] = {
         {'r', "recursive", CLI_FLAG, &recursive, "", "all fields below, names and types only"},
+        CLI_CLIENT_OPTIONS(&target),
         {'h', "help", CLI_FLAG, &help, "", "this text"},
     };
-    if (!cli_args_begin(&usage, argc, argv, options, 2, &paths, &code))
+    if (!cli_args_begin(&usage, argc, argv, options, sizeof(options) / sizeof(options[0]), &paths,
+                        &code))
         return code;
     if (paths.n != 1) {
         wt_fail(&err, WT_EINVAL, "name one kind or field, for example migration.spec.steps");

@@ -27,7 +27,8 @@ struct verb {
 
 static int run_status(struct migrate *m)
 {
-    return cli_migrate_status(&m->client, m->name, m->watch);
+    return m->target.all_namespaces ? cli_migrate_status_all(&m->client)
+                                    : cli_migrate_status(&m->client, m->name, m->watch);
 }
 
 static int run_finish(struct migrate *m)
@@ -41,12 +42,12 @@ static const struct verb verbs[] = {
     {"status",
      NULL,
      run_status,
-     {"migrate status", "migrate status NAME [-w]",
+     {"migrate status", "migrate status NAME [-w] | -A",
       "Where it stands: the steps, the share asked and seen, what the guard has counted, who waits "
       "for what.\n"
-      "With -w it redraws in place until the migration is completed.",
-      .examples = {"migrate status shop", "migrate status shop -w"},
-      HIDDEN("full", "apply", "wait", "all-namespaces")}},
+      "With -w it redraws in place until the migration is completed. With -A all that there are.",
+      .examples = {"migrate status shop", "migrate status shop -w", "migrate status -A"},
+      HIDDEN("full", "apply", "wait")}},
     {"pause",
      "pause",
      NULL,
@@ -102,7 +103,7 @@ enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]) };
 static const struct cli_usage usage = {
     "migrate", "migrate VERB NAME",
     "Verbs:\n"
-    "  status NAME        where it stands; -w redraws it every second\n"
+    "  status NAME        where it stands; -w redraws it every second; -A instead: of all\n"
     "  pause NAME         hold where it is\n"
     "  resume NAME        go on; after a rollback: a new attempt\n"
     "  promote NAME       on to the next step without the guard's leave; --full: to the last "
@@ -177,10 +178,15 @@ static int take_operands(struct migrate *m, const struct cli_texts *operands, st
     m->ask.verb = m->verb->request;
     m->ask.word = m->verb->word;
     bool weighted = m->ask.verb && strcmp(m->ask.verb, "setWeight") == 0;
-    unsigned wanted = weighted ? 3 : 2;
+    bool all = m->target.all_namespaces && m->verb->run == run_status;
+    unsigned wanted = weighted ? 3 : all ? 1 : 2;
+    if (all && operands->n != wanted)
+        return wt_fail(err, WT_EINVAL, "with -A no Migration is named: leave the name out, or -A");
     if (operands->n != wanted)
         return wt_fail(err, WT_EINVAL, "write `watari migrate %s%s NAME`", m->verb->word,
                        weighted ? " N" : "");
+    if (all)
+        return 0;
     const char *name = operands->items[1];
     if (weighted)
         r = take_weight(m, operands->items[1], operands->items[2], &name, err);
@@ -203,8 +209,10 @@ static int check(struct migrate *m, struct wt_err *err)
         return wt_fail(err, WT_EINVAL, "--apply belongs to finish");
     if (m->watch && strcmp(word, "status") != 0)
         return wt_fail(err, WT_EINVAL, "-w belongs to status");
-    if (m->target.all_namespaces)
+    if (m->target.all_namespaces && strcmp(word, "status") != 0)
         return wt_fail(err, WT_EINVAL, "a Migration is named in one namespace: use -n");
+    if (m->target.all_namespaces && m->watch)
+        return wt_fail(err, WT_EINVAL, "-w redraws one Migration: name it, without -A");
     if (m->full)
         m->ask.verb = "promoteFull";
     return 0;

@@ -47,6 +47,7 @@ unsigned cli_finish_route(json_t *route, const char *from, const char *to);
 
 /* The subcommands with a life of their own; the client is open. Exit codes. */
 int cli_migrate_status(const struct cli_client *c, const char *name, bool watch);
+int cli_migrate_status_all(const struct cli_client *c);
 int cli_migrate_finish(const struct cli_client *c, const char *name, bool apply, int64_t wait_ms);
 
 /* Asks for a verb and waits for the answer, at most wait_ms (0: does not wait). Prints it; an exit

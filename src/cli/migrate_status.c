@@ -123,3 +123,25 @@ int cli_migrate_status(const struct cli_client *c, const char *name, bool watch)
     } while (watch && r == 0 && !over && cli_sleep_ms(REFRESH_MS) == 0);
     return r < 0 ? cli_fail("migrate status", &err) : CLI_OK;
 }
+
+int cli_migrate_status_all(const struct cli_client *c)
+{
+    struct wt_err err;
+    json_t *list = NULL, *doc;
+    size_t i;
+    int r = cli_list(c, model_kind_migration, NULL, &list, &err);
+    if (r < 0)
+        return cli_fail("migrate status", &err);
+    json_array_foreach(cli_at(list, "items"), i, doc)
+    {
+        struct screen screen = {0};
+        const struct cli_window none = {0};
+        if (i)
+            puts("");
+        draw(&screen, doc, &none);
+    }
+    if (!json_array_size(cli_at(list, "items")))
+        fprintf(stderr, "no Migrations found\n");
+    json_decref(list);
+    return CLI_OK;
+}

@@ -214,7 +214,7 @@ def test_help_of_a_verb(alone, verb):
     assert one.startswith(f"usage: watari migrate {verb} ")
     assert f"\n  watari migrate {verb} " in one.split("Examples:")[1].split("Options:")[0]
     assert [o for o in ("--full", "--apply", "--watch", "--all-namespaces") if o in one.split("Options:")[1]] == \
-        {"promote": ["--full"], "finish": ["--apply"], "status": ["--watch"]}.get(verb, [])
+        {"promote": ["--full"], "finish": ["--apply"], "status": ["--watch", "--all-namespaces"]}.get(verb, [])
     done = subprocess.run([alone.binary, "help", "migrate", verb], capture_output=True, text=True, timeout=60)
     assert done.stdout == one
 
@@ -600,6 +600,18 @@ def test_migrate_at_the_same_time(cli):
     for (out, err), code in results:
         assert (code == 0 and "pause: done" in out) or (code == 1 and ("run it again" in err or "has not answered" in err)), \
             results
+
+
+def test_status_of_all(cli):
+    assert cli("migrate", "status", "-A").stderr == "no Migrations found\n"
+    cli.ok("apply", "-f", cli.file(ALL))
+    cli.ok("apply", "-n", "other", "-f", cli.file(ALL))
+    text = cli.ok("migrate", "status", "-A")
+    assert "default/shop" in text and "other/shop" in text
+    assert "leave the name out" in cli.fails(2, "migrate", "status", "-A", "shop")
+    assert "name it, without -A" in cli.fails(2, "migrate", "status", "-A", "-w")
+    assert "use -n" in cli.fails(2, "migrate", "pause", "-A", "shop")
+    assert cli.ok("explain", "migration", "--server", "http://127.0.0.1:1") == cli.ok("explain", "migration")
 
 
 def test_status_redraws_on_a_terminal(cli):
