@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -170,7 +171,15 @@ class Watari:
         return done.stdout.strip()
 
     def promote(self, weight):
-        return self.say("promote")
+        """Refused while the new side is not healthy; then a person would try again."""
+        end = time.monotonic() + 20
+        while True:
+            try:
+                return self.say("promote")
+            except Failed as error:
+                if "waits" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(0.5)
 
     def resume(self):
         return self.say("resume")

@@ -58,6 +58,13 @@ static const char *verb_resume(struct control_work *w)
     return NULL;
 }
 
+static bool raises(const struct control_work *w, int64_t step)
+{
+    const struct model_migration_spec *spec = w->want->spec;
+    return step < (int64_t)spec->n_steps && spec->steps[step].has_set_weight &&
+           spec->steps[step].set_weight > w->next->weight;
+}
+
 static const char *verb_promote(struct control_work *w)
 {
     struct control_migration_state *n = w->next;
@@ -72,11 +79,16 @@ static const char *verb_promote(struct control_work *w)
     const struct model_migration_step *step = &spec->steps[n->step];
     if (step->retire || step->has_finish)
         return "retire and finish wait for the routes, not for people";
+    /* A weight that is not yet in force is not skipped. */
+    bool passed = !step->has_set_weight || n->weight >= step->set_weight;
+    int64_t next = n->step + passed;
+    why_not = raises(w, next) ? control_work_not_ready(w) : NULL;
+    if (why_not)
+        return why_not;
     n->held = false;
     control_work_say(w, MODEL_PHASE_PROGRESSING, "promoted");
-    /* A weight that is not yet in force is not skipped. */
-    if (!step->has_set_weight || n->weight >= step->set_weight)
-        control_work_enter(w, n->step + 1);
+    if (passed)
+        control_work_enter(w, next);
     return NULL;
 }
 
