@@ -446,6 +446,11 @@ static void guard_end(struct control_work *w)
     bool same = w->seen->routes_exist && w->seen->routes_share == n->weight;
     bool over = n->phase == MODEL_PHASE_COMPLETED;
     bool needed = !same && !over && n->weight > 0;
+    bool no_way_back =
+        w->want->spec->state == MODEL_STATE_SEPARATE && !w->want->spec->allow_data_loss;
+    const char *once = no_way_back ? " once spec.allowDataLoss is true (state is Separate: what "
+                                     "they wrote on the new side is lost then)"
+                                   : "";
     if (needed && !w->want->has_finalizer)
         act(w, CONTROL_ACT_ADD_FINALIZER);
     if (w->want->has_finalizer && (same || over || (n->weight <= 0 && !w->seen->routes_name_to)))
@@ -454,9 +459,9 @@ static void guard_end(struct control_work *w)
         control_work_say(
             w, n->phase,
             "deletion waits: %.15g %% of users are on the new side, but the routes say "
-            "otherwise; `watari migrate %s %s` %s, abort takes users back",
+            "otherwise; `watari migrate %s %s` %s, abort takes users back%s",
             n->weight, n->weight < 100 ? "promote --full" : "finish", w->want->name,
-            n->weight < 100 ? "moves all" : "prints the patch");
+            n->weight < 100 ? "moves all" : "prints the patch", once);
 }
 
 /* What must exist before anything is done. */
