@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "proxy/metrics.h"
 #include "proxy/resolve.h"
+#include "proxy/stats_filter.h"
 #include "rpc/server.h"
 
 #include <netinet/in.h>
@@ -94,16 +95,39 @@ static void readyz(const struct page *pg)
         say(pg, 200, "ok\n");
 }
 
-static void stats(const struct page *pg)
+/* What /stats is asked for. */
+struct stats_want {
+    struct wt_buf format, filter;
+};
+
+static bool has_format(const struct stats_want *w, const char *name)
 {
-    struct wt_buf want wt_autobuf = wt_buf_make(64), out wt_autobuf = wt_buf_make(PAGE_BYTES);
+    return wt_str_eq(wt_buf_str(&w->format), wt_str_z(name));
+}
+
+static const char *wrong_stats(const struct page *pg, const struct stats_want *w)
+{
+    if (!rpc_query_readable(pg->request->query))
+        return "the query is wrongly encoded, or a value is too long";
+    if (w->format.len && !has_format(w, "text") && !has_format(w, "json") &&
+        !has_format(w, "prometheus"))
+        return "format: text, json and prometheus are there";
+    if (w->filter.len && has_format(w, "prometheus"))
+        return "filter: only of text and json";
+    return proxy_stats_filter_valid(wt_buf_str(&w->filter)) ? NULL : proxy_stats_filter_forms;
+}
+
+static void send_stats(const struct page *pg, const struct stats_want *w)
+{
+    struct wt_buf out wt_autobuf = wt_buf_make(PAGE_BYTES);
     json_t *all = proxy_admin_stats(pg->proxy), *value;
-    bool json = rpc_query_get(pg->request->query, WT_STR("format"), &want) &&
-                wt_str_eq(wt_buf_str(&want), WT_STR("json"));
+    bool json = has_format(w, "json");
     const char *name;
     json_t *list = json_array();
     json_object_foreach(all, name, value)
     {
+        if (w->filter.len && !proxy_stats_filter_matches(wt_buf_str(&w->filter), wt_str_z(name)))
+            continue;
         if (json)
             json_array_append_new(list, json_pack("{s:s, s:O}", "name", name, "value", value));
         else if (json_is_integer(value))
@@ -119,6 +143,25 @@ static void stats(const struct page *pg)
         (void)rpc_reply_send(pg->reply, 200, WT_STR("text/plain; charset=utf-8"), wt_buf_str(&out));
     json_decref(list);
     json_decref(all);
+}
+
+static void stats(const struct page *pg)
+{
+    struct stats_want want = {wt_buf_make(RPC_QUERY_VALUE_MAX), wt_buf_make(RPC_QUERY_VALUE_MAX)};
+    char line[256];
+    (void)rpc_query_get(pg->request->query, WT_STR("format"), &want.format);
+    (void)rpc_query_get(pg->request->query, WT_STR("filter"), &want.filter);
+    const char *wrong = wrong_stats(pg, &want);
+    if (wrong) {
+        snprintf(line, sizeof line, "%s\n", wrong);
+        say(pg, 400, line);
+    } else if (has_format(&want, "prometheus")) {
+        metrics(pg);
+    } else {
+        send_stats(pg, &want);
+    }
+    wt_buf_done(&want.format);
+    wt_buf_done(&want.filter);
 }
 
 static void config(const struct page *pg)
@@ -168,7 +211,8 @@ static const struct {
     {WT_STR_INIT("/stats/prometheus"), false, metrics, "the same, where Envoy has it"},
     {WT_STR_INIT("/healthz"), false, healthz, "whether the process lives"},
     {WT_STR_INIT("/readyz"), false, readyz, "whether it serves and does not drain"},
-    {WT_STR_INIT("/stats"), false, stats, "counters as text; ?format=json"},
+    {WT_STR_INIT("/stats"), false, stats,
+     "counters as text; ?format=json|prometheus, ?filter=cluster.*rq"},
     {WT_STR_INIT("/config"), false, config, "what is served, as JSON"},
     {WT_STR_INIT("/logging"), false, show_level, "level of the log"},
     {WT_STR_INIT("/logging"), true, set_level, "?level=debug sets it"},
@@ -180,7 +224,7 @@ static void home(const struct page *pg)
 {
     struct wt_buf out wt_autobuf = wt_buf_make(4096);
     for (unsigned i = 0; i < PAGES; i++)
-        wt_buf_printf(&out, "%-5s%-16s%s\n", pages[i].post ? "POST" : "GET", pages[i].path.ptr,
+        wt_buf_printf(&out, "%-5s%-18s%s\n", pages[i].post ? "POST" : "GET", pages[i].path.ptr,
                       pages[i].help);
     (void)rpc_reply_send(pg->reply, 200, WT_STR("text/plain; charset=utf-8"), wt_buf_str(&out));
 }

@@ -175,5 +175,14 @@ def test_stats_and_metrics_tell_the_same(world):
         (f"listener.{listener}.requests_lost",
          f'watari_listener_requests_lost_total{{envoy_http_conn_manager_prefix="{listener}"}}', 0),
     ]
+    found = proxy.admin("/stats?filter=^cluster.*rq_total%7Cno_route$").body.decode().splitlines()
+    assert sorted(line.rsplit(": ", 1)[0] for line in found) == [f"cluster.{cluster}.upstream_rq_total", f"listener.{listener}.no_route"]
+    filtered = json.loads(proxy.admin("/stats?format=json&filter=no_route").body)["stats"]
+    assert filtered == [{"name": f"listener.{listener}.no_route", "value": 1}]
+    assert "# TYPE envoy_http_no_route counter" in proxy.admin("/stats?format=prometheus").body.decode()
+    for query in ("filter=(a)", "filter=%zz", "format=html", "format=prometheus&filter=a"):
+        refused = proxy.admin("/stats?" + query)
+        assert (refused.status, len(refused.body.splitlines())) == (400, 1), query
+    assert all(line[22] == " " != line[23] for line in proxy.admin("/").body.decode().splitlines())
     for name, metric, value in rows:
         assert (float(stats[name]), as_json[name], metrics[metric]) == (value, value, value), name

@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "proxy/metrics.h"
+#include "proxy/stats_filter.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,13 +202,57 @@ static void metrics_text(void **state)
     proxy_stats_free(s);
 }
 
+static const struct {
+    const char *filter, *name;
+    int want; /* -1: refused */
+} filters[] = {
+    {"", "server.uptime", 1},
+    {"uptime", "server.uptime", 1},
+    {"Uptime", "server.uptime", 0},
+    {"^up", "server.uptime", 0},
+    {"^server", "server.uptime", 1},
+    {"time$", "server.uptime", 1},
+    {"up$", "server.uptime", 0},
+    {"^server\\.uptime$", "server.uptime", 1},
+    {"^server.uptime$", "server.uptimes", 0},
+    {"a.*a$", "aa", 1},
+    {"a.*a$", "a", 0},
+    {"^a.*b.*c$", "axbbxc", 1},
+    {"^a.*b.*c$", "acb", 0},
+    {"ab$", "ab.ab", 1},
+    {"cluster.*rq|server", "cluster.default/a.upstream_rq_total", 1},
+    {"cluster.*rq|server", "server.live", 1},
+    {"cluster.*rq|server", "snapshot.version", 0},
+    {".*", "", 1},
+    {"^$", "a", 0},
+    {"rq_[0-9]xx", "", -1},
+    {"(a|b)", "", -1},
+    {"a+", "", -1},
+    {"a*", "", -1},
+    {"a$b", "", -1},
+    {"\\d", "", -1},
+    {"\\", "", -1},
+};
+
+static void filters_of_names(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        struct wt_str filter = wt_str_z(filters[i].filter);
+        int got = !proxy_stats_filter_valid(filter)
+                      ? -1
+                      : proxy_stats_filter_matches(filter, wt_str_z(filters[i].name));
+        if (got != filters[i].want)
+            fail_msg("%s of %s: %d", filters[i].filter, filters[i].name, got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sums_over_workers),
-        cmocka_unit_test(survives_a_swap),
-        cmocka_unit_test(histogram_bounds),
-        cmocka_unit_test(metrics_text),
+        cmocka_unit_test(sums_over_workers), cmocka_unit_test(survives_a_swap),
+        cmocka_unit_test(histogram_bounds),  cmocka_unit_test(metrics_text),
+        cmocka_unit_test(filters_of_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
