@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "model/errors.h"
+#include "model/reserved.h"
 
 #include <stdio.h>
 
@@ -106,6 +107,57 @@ static void path_modifier_rule(struct model_rule *r, const char *filter, const c
             "ReplacePrefixMatch needs a rule with exactly one match, of type PathPrefix");
 }
 
+static void field_rule(struct model_rule *r, const char *path, const json_t *rule,
+                       struct wt_str name, const json_t *set)
+{
+    if (model_reserved_field(name))
+        model_rule_error(r, path,
+                         "\"%.*s\" frames messages or belongs to a connection: the proxy alone "
+                         "sets it, no filter may",
+                         WT_ARG(name));
+    if (!model_reserved_host(name))
+        return;
+    if (!set) {
+        model_rule_error(r, path,
+                         "Host can be set in a request, by requestHeaderModifier.set or "
+                         "urlRewrite.hostname, and nothing else");
+        return;
+    }
+    const char *value = text_of(set, "value", "");
+    if (!model_reserved_host_value(wt_str_z(value)))
+        model_rule_error(r, path,
+                         "\"%.100s\" is no value for Host; set a host name (lower case, no "
+                         "address), with :PORT or without, here or by urlRewrite.hostname",
+                         value);
+    size_t i;
+    json_t *filter;
+    json_array_foreach(json_object_get(rule, "filters"), i, filter)
+    {
+        if (member(json_object_get(filter, "urlRewrite"), "hostname"))
+            model_rule_error(r, path, "Host is set by urlRewrite.hostname of this rule too");
+    }
+}
+
+static void fields_rule(struct model_rule *r, const char *path, const json_t *rule,
+                        const json_t *filter, const char *name)
+{
+    bool request = strcmp(name, "requestHeaderModifier") == 0;
+    static const char *const lists[] = {"set", "add", "remove"};
+    const json_t *changes = json_object_get(filter, name);
+    for (size_t k = 0; k < sizeof(lists) / sizeof(lists[0]); k++) {
+        size_t i;
+        json_t *item;
+        json_array_foreach(json_object_get(changes, lists[k]), i, item)
+        {
+            struct place p =
+                at("%s.%s.%s[%zu]%s", path, name, lists[k], i, json_is_object(item) ? ".name" : "");
+            const char *field =
+                json_is_object(item) ? text_of(item, "name", "") : json_string_value(item);
+            field_rule(r, p.text, rule, wt_str_z(field), request && k == 0 ? item : NULL);
+        }
+    }
+}
+
 static void filter_rule(struct model_rule *r, const char *path, const json_t *rule,
                         const json_t *filter, unsigned seen[N_FILTERS])
 {
@@ -122,6 +174,7 @@ static void filter_rule(struct model_rule *r, const char *path, const json_t *ru
             model_rule_error(r, path, "%s is there twice in one rule", type);
         if (chosen && member(config, "path"))
             path_modifier_rule(r, path, m->name, rule, member(config, "path"));
+        fields_rule(r, path, rule, filter, m->name);
     }
     const json_t *redirect = member(filter, "requestRedirect");
     json_int_t status = redirect && member(redirect, "statusCode")

@@ -1,17 +1,6 @@
 #include "proxy/filter.h"
 
-/* Fields that frame the message or belong to the connection: a filter that changed them could
- * smuggle a second request or break the first. Host is changed by URLRewrite alone. */
-static bool untouchable(uint8_t id)
-{
-    static const uint64_t ids =
-        UINT64_C(1) << HTTP_FIELD_CONNECTION | UINT64_C(1) << HTTP_FIELD_CONTENT_LENGTH |
-        UINT64_C(1) << HTTP_FIELD_HOST | UINT64_C(1) << HTTP_FIELD_KEEP_ALIVE |
-        UINT64_C(1) << HTTP_FIELD_PROXY_CONNECTION | UINT64_C(1) << HTTP_FIELD_TE |
-        UINT64_C(1) << HTTP_FIELD_TRAILER | UINT64_C(1) << HTTP_FIELD_TRANSFER_ENCODING |
-        UINT64_C(1) << HTTP_FIELD_UPGRADE;
-    return ids >> id & 1;
-}
+#include "model/reserved.h"
 
 /* ---- compiling ---- */
 
@@ -21,7 +10,7 @@ static int compile_field(struct wt_str name, struct wt_str value, struct wt_aren
     uint8_t id = (uint8_t)http_field_lookup(name);
     if (!http_field_name_valid(name) || !http_field_value_valid(value))
         return wt_fail(err, WT_EINVAL, "field \"%.*s\": not a field name and value", WT_ARG(name));
-    if (untouchable(id))
+    if (model_reserved_field(name) || model_reserved_host(name))
         return wt_fail(err, WT_EINVAL, "field \"%.*s\" is the proxy's own", WT_ARG(name));
     struct wt_str n = wt_arena_str(arena, name);
     struct wt_str v = wt_arena_str(arena, value);
@@ -31,29 +20,44 @@ static int compile_field(struct wt_str name, struct wt_str value, struct wt_aren
     return 0;
 }
 
-static int compile_list(const struct model_http_header *from, uint32_t n, struct wt_arena *arena,
-                        const struct proxy_field **out, uint32_t *out_n, struct wt_err *err)
+/* Host is no field of a head: the writer makes it of the authority. */
+static int compile_host(struct wt_str value, struct wt_arena *arena, struct wt_str *out,
+                        struct wt_err *err)
 {
+    if (!model_reserved_host_value(value))
+        return wt_fail(err, WT_EINVAL, "Host \"%.*s\": not a host", WT_ARG(value));
+    *out = wt_arena_str(arena, value);
+    return out->ptr ? 0 : wt_fail(err, WT_ENOMEM, "no memory");
+}
+
+/* `host`: where the value of Host goes; NULL where it may not be changed. */
+static int compile_list(const struct model_http_header *from, uint32_t n, struct wt_arena *arena,
+                        const struct proxy_field **out, uint32_t *out_n, struct wt_str *host,
+                        struct wt_err *err)
+{
+    uint32_t used = 0;
     struct proxy_field *fields = n ? wt_arena_zalloc(arena, n * sizeof *fields) : NULL;
     if (n && !fields)
         return wt_fail(err, WT_ENOMEM, "no memory");
     for (uint32_t i = 0; i < n; i++) {
-        int r = compile_field(from[i].name, from[i].value, arena, &fields[i], err);
+        int r = host && model_reserved_host(from[i].name)
+                    ? compile_host(from[i].value, arena, host, err)
+                    : compile_field(from[i].name, from[i].value, arena, &fields[used++], err);
         if (r < 0)
             return r;
     }
     *out = fields;
-    *out_n = n;
+    *out_n = used;
     return 0;
 }
 
 static int compile_changes(const struct model_http_header_filter *from, struct wt_arena *arena,
-                           struct proxy_field_changes *out, struct wt_err *err)
+                           struct proxy_field_changes *out, struct wt_str *host, struct wt_err *err)
 {
     struct proxy_field_changes c = {0};
-    int r = compile_list(from->set, from->n_set, arena, &c.set, &c.n_set, err);
+    int r = compile_list(from->set, from->n_set, arena, &c.set, &c.n_set, host, err);
     if (r == 0)
-        r = compile_list(from->add, from->n_add, arena, &c.add, &c.n_add, err);
+        r = compile_list(from->add, from->n_add, arena, &c.add, &c.n_add, NULL, err);
     struct proxy_field *remove =
         from->n_remove ? wt_arena_zalloc(arena, from->n_remove * sizeof *remove) : NULL;
     if (r == 0 && from->n_remove && !remove)
@@ -104,11 +108,13 @@ static int compile_one(const struct model_http_route_filter *from, struct wt_are
     switch (from->type) {
     case MODEL_HTTP_FILTER_REQUEST_HEADER_MODIFIER:
         if (from->request_header_modifier)
-            return compile_changes(from->request_header_modifier, arena, &out->request, err);
+            return compile_changes(from->request_header_modifier, arena, &out->request, &out->host,
+                                   err);
         break;
     case MODEL_HTTP_FILTER_RESPONSE_HEADER_MODIFIER:
         if (from->response_header_modifier)
-            return compile_changes(from->response_header_modifier, arena, &out->response, err);
+            return compile_changes(from->response_header_modifier, arena, &out->response, NULL,
+                                   err);
         break;
     case MODEL_HTTP_FILTER_REQUEST_REDIRECT:
         if (from->request_redirect)
@@ -204,8 +210,8 @@ int proxy_filter_request(const struct proxy_filters *f, struct http_head *reques
     struct wt_str path = change_path(&f->path, request->path, prefix_len, arena);
     if (!path.ptr)
         return WT_ENOMEM;
-    if (f->hostname.len)
-        request->authority = f->hostname; /* the writer makes Host of it */
+    if (f->hostname.len || f->host.len) /* the writer makes Host of it */
+        request->authority = f->hostname.len ? f->hostname : f->host;
     request->path = path;
     return 0;
 }

@@ -26,6 +26,7 @@ struct proxy_path_change {
 
 struct proxy_filters {
     struct proxy_field_changes request, response;
+    struct wt_str host;            /* that the request's changes set; empty: none */
     bool redirect;                 /* answer with proxy_filter_redirect(); there is no backend */
     struct wt_str scheme;          /* of the redirect; empty: the request's */
     struct wt_str hostname;        /* of redirect or rewrite; empty: the request's */

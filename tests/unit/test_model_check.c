@@ -1,5 +1,20 @@
 #include "model_help.h"
 
+#define REQUEST(changes)                                                                           \
+    ROUTE "  rules: [{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {" changes    \
+          "}}]}]\n"
+#define RESPONSE(changes)                                                                          \
+    ROUTE "  rules: [{filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {" changes  \
+          "}}]}]\n"
+#define MODIFIER(side, at)                                                                         \
+    "x.yaml: line 5: spec.rules[0].filters[0]." side "HeaderModifier." at ": "
+#define HOST_ONLY                                                                                  \
+    "Host can be set in a request, by requestHeaderModifier.set or urlRewrite.hostname, and "      \
+    "nothing else"
+#define NO_HOST                                                                                    \
+    " is no value for Host; set a host name (lower case, no address), with :PORT or without, "     \
+    "here or by urlRewrite.hostname"
+
 /* Documents with one mistake each, and the sentence that tells it. NULL: right. */
 static const struct {
     const char *text, *sentence;
@@ -179,6 +194,22 @@ static const struct {
      "x.yaml: line 5: spec.rules[0].filters[0].requestHeaderModifier.set[0].value: \"x??y: z\" is "
      "not a "
      "field value (no control characters, no space at its ends)"},
+    {REQUEST("set: [{name: Host, value: in.example}]"), NULL},
+    {REQUEST("set: [{name: hOST, value: 'in.example:8080'}]"), NULL},
+    {REQUEST("set: [{name: Host, value: 10.0.0.1}]"),
+     MODIFIER("request", "set[0].name") "\"10.0.0.1\"" NO_HOST},
+    {REQUEST("set: [{name: x, value: a}, {name: Host, value: 'a.b:'}]"),
+     MODIFIER("request", "set[1].name") "\"a.b:\"" NO_HOST},
+    {REQUEST("set: [{name: Host, value: 'a.b:65536'}]"),
+     MODIFIER("request", "set[0].name") "\"a.b:65536\"" NO_HOST},
+    {REQUEST("set: [{name: Host, value: 'a.b:0'}]"),
+     MODIFIER("request", "set[0].name") "\"a.b:0\"" NO_HOST},
+    {REQUEST("add: [{name: host, value: a.b}]"), MODIFIER("request", "add[0].name") HOST_ONLY},
+    {REQUEST("remove: [x, HOST]"), MODIFIER("request", "remove[1]") HOST_ONLY},
+    {RESPONSE("set: [{name: Host, value: a.b}]"), MODIFIER("response", "set[0].name") HOST_ONLY},
+    {ROUTE "  rules: [{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: "
+           "[{name: Host, value: a.b}]}}, {type: URLRewrite, urlRewrite: {hostname: a.b}}]}]\n",
+     MODIFIER("request", "set[0].name") "Host is set by urlRewrite.hostname of this rule too"},
     {ROUTE "  parentRefs: [{name: a}, {name: a, kind: Gateway}]\n",
      "x.yaml: line 5: spec.parentRefs[1]: is the same as parentRefs[0]"},
     {ROUTE "  rules: [{name: a}, {name: a}]\n",
@@ -231,6 +262,36 @@ static void test_cases(void **state)
         model_docs_done(&docs);
     }
     assert_int_equal(wrong, 0);
+}
+
+/* What a filter may not touch, either way, however it is written. */
+static void test_reserved_fields(void **state)
+{
+    static const char *const names[] = {
+        "Connection", "content-length", "Keep-Alive",        "proxy-connection",
+        "TE",         "trailer",        "Transfer-Encoding", "UPGRADE"};
+    static const char *const changes[][2] = {
+        {"set: [{name: ", ", value: x}]"}, {"add: [{name: ", ", value: x}]"}, {"remove: [", "]"}};
+    static const char *const sides[] = {"Request", "Response"};
+    for (size_t i = 0; i < N_OF(names) * N_OF(changes) * N_OF(sides); i++) {
+        const char *name = names[i % N_OF(names)], *const *change =
+                                                       changes[i / N_OF(names) % N_OF(changes)];
+        bool response = i / N_OF(names) / N_OF(changes);
+        char text[500], wanted[100];
+        snprintf(text, sizeof(text),
+                 ROUTE
+                 "  rules: [{filters: [{type: %sHeaderModifier, %sHeaderModifier: {%s%s%s}}]}]",
+                 sides[response], response ? "response" : "request", change[0], name, change[1]);
+        snprintf(wanted, sizeof(wanted), "[0]%s: \"%s\" frames messages or belongs",
+                 change[1][0] == ']' ? "" : ".name", name);
+        struct model_docs docs = parse(text);
+        struct model_errors errors = {0};
+        assert_int_equal(model_check(docs.items[0].json, NULL, NULL, &errors), WT_EINVAL);
+        if (errors.n_errors != 1 || !strstr(errors.errors[0].text, wanted))
+            fail_msg("%s: %zu: %s", text, (size_t)errors.n_errors, errors.errors[0].text);
+        model_errors_done(&errors);
+        model_docs_done(&docs);
+    }
 }
 
 /* Strictness of a right document: filled in, it is still right, and filling again changes nothing.
@@ -393,9 +454,13 @@ static void test_site(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),       cmocka_unit_test(test_fill_is_right_and_idempotent),
-        cmocka_unit_test(test_many_errors), cmocka_unit_test(test_cut_characters),
-        cmocka_unit_test(test_update),      cmocka_unit_test(test_set),
+        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_reserved_fields),
+        cmocka_unit_test(test_fill_is_right_and_idempotent),
+        cmocka_unit_test(test_many_errors),
+        cmocka_unit_test(test_cut_characters),
+        cmocka_unit_test(test_update),
+        cmocka_unit_test(test_set),
         cmocka_unit_test(test_site),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,44 @@ static void rewrite(void **state)
     assert_int_equal(proxy_filter_response(NULL, &world.head), 0);
 }
 
+static void dump(char *out, size_t cap)
+{
+    size_t n = 0;
+    out[0] = 0;
+    for (uint32_t i = 0; i < world.head.n_fields && n < cap; i++) {
+        const struct http_field *f = &world.head.fields[i];
+        n += (size_t)snprintf(out + n, cap - n, "%.*s=%.*s;", WT_ARG(f->name), WT_ARG(f->value));
+    }
+}
+
+/* As upstream's users write it: the same as urlRewrite.hostname, which wins; a redirect's Location
+ * has nothing to do with it. */
+static void host_is_set(void **state)
+{
+    static const char set[] = "{'type':'RequestHeaderModifier','requestHeaderModifier':{'set':["
+                              "{'name':'x-a','value':'1'},{'name':'hOST','value':'in.example:81'},"
+                              "{'name':'x-b','value':'2'}]}}";
+    static const struct {
+        const char *more, *want;
+    } rows[] = {
+        {"", "in.example:81"},
+        {",{'type':'URLRewrite','urlRewrite':{'hostname':'other.example'}}", "other.example"},
+        {",{'type':'RequestRedirect','requestRedirect':{'port':81}}", "x"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char filters[512], seen[512];
+        snprintf(filters, sizeof filters, "%s%s", set, rows[i].more);
+        struct proxy_match m = with_filters("/", filters, "x", "/", "Accept: c\n");
+        assert_int_equal(proxy_filter_request(m.rule->filters, &world.head, 1, &world.arena), 0);
+        if (!wt_str_eq(world.head.authority, wt_str_z(rows[i].want)))
+            fail_msg("row %zu: %.*s", i, WT_ARG(world.head.authority));
+        dump(seen, sizeof seen);
+        assert_non_null(strcasestr(seen, "x-a=1;x-b=2;"));
+        assert_null(strcasestr(seen, "host"));
+    }
+}
+
 /* The rules of HTTPRequestRedirectFilter for scheme, host, port and path. */
 static void redirects(void **state)
 {
@@ -120,16 +158,6 @@ static void redirects(void **state)
         struct wt_str at = proxy_filter_redirect(m.rule->filters, &world.head, &from, &world.arena);
         if (!wt_str_eq(at, wt_str_z(rows[i].want)))
             fail_msg("row %zu: %.*s", i, WT_ARG(at));
-    }
-}
-
-static void dump(char *out, size_t cap)
-{
-    size_t n = 0;
-    out[0] = 0;
-    for (uint32_t i = 0; i < world.head.n_fields && n < cap; i++) {
-        const struct http_field *f = &world.head.fields[i];
-        n += (size_t)snprintf(out + n, cap - n, "%.*s=%.*s;", WT_ARG(f->name), WT_ARG(f->value));
     }
 }
 
@@ -176,6 +204,12 @@ static void refused(void **state)
          "Transfer-Encoding"},
         {"{'type':'RequestHeaderModifier','requestHeaderModifier':{'remove':['host']}}", "host"},
         {"{'type':'RequestHeaderModifier','requestHeaderModifier':{'set':["
+         "{'name':'Host','value':'a/b'}]}}",
+         "Host"},
+        {"{'type':'ResponseHeaderModifier','responseHeaderModifier':{'set':["
+         "{'name':'Host','value':'a.b'}]}}",
+         "Host"},
+        {"{'type':'RequestHeaderModifier','requestHeaderModifier':{'set':["
          "{'name':'a','value':'b\\r\\nc: d'}]}}",
          "\"a\""},
         {"{'type':'RequestRedirect','requestRedirect':{}},{'type':'URLRewrite','urlRewrite':{}}",
@@ -203,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(replace_prefix, clean),
         cmocka_unit_test_teardown(rewrite, clean),
+        cmocka_unit_test_teardown(host_is_set, clean),
         cmocka_unit_test_teardown(redirects, clean),
         cmocka_unit_test_teardown(header_modifiers, clean),
         cmocka_unit_test_teardown(refused, clean),
