@@ -67,6 +67,7 @@ static void metrics(const struct page *pg)
         .now_wall_ms = p->sys->wall_ms(p->sys),
         .live = !p->draining,
         .snapshots_rejected = p->snapshots_rejected,
+        .objects_not_taken = p->config->left_outs.n,
         .log_write_errors = p->shared.logger ? proxy_logger_write_errors(p->shared.logger) : 0,
         .log_lines_lost = p->shared.logger ? proxy_logger_lines_lost(p->shared.logger) : 0,
         .build_ns = p->build_ns,

@@ -71,10 +71,11 @@ json_t *proxy_admin_config(struct proxy *p)
         json_array_append_new(backends, backend_json(c->backends[i]));
     for (uint32_t i = 0; i < c->n_migrations; i++)
         json_array_append_new(migrations, migration_json(c->migrations[i]));
-    return json_pack("{s:s, s:s, s:o, s:I, s:I, s:b, s:I, s:o, s:o, s:o, s:o}", "proxy",
+    return json_pack("{s:s, s:s, s:o, s:I, s:I, s:o, s:b, s:I, s:o, s:o, s:o, s:o}", "proxy",
                      p->options->name, "boot", p->boot, "store",
                      text(model_snapshot_store(p->snapshot)), "version", (json_int_t)c->version,
-                     "rejected", (json_int_t)p->snapshots_rejected, "draining", (int)p->draining,
-                     "routes", (json_int_t)wt_map_len(&c->pieces), "listeners", listeners,
-                     "backends", backends, "migrations", migrations, "workers", workers_json(p));
+                     "rejected", (json_int_t)p->snapshots_rejected, "notTaken",
+                     proxy_left_outs_json(&c->left_outs), "draining", (int)p->draining, "routes",
+                     (json_int_t)wt_map_len(&c->pieces), "listeners", listeners, "backends",
+                     backends, "migrations", migrations, "workers", workers_json(p));
 }

@@ -30,6 +30,12 @@ struct proxy_config *proxy_config_ref(struct proxy_config *c)
     return c;
 }
 
+static void free_document(struct proxy_document *d)
+{
+    json_decref(d->doc);
+    wt_free(d);
+}
+
 void proxy_config_unref(struct proxy_config *c)
 {
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
@@ -44,6 +50,10 @@ void proxy_config_unref(struct proxy_config *c)
     for (struct wt_map_entry *e = wt_map_first(&c->pieces); e; e = wt_map_next(&c->pieces, e))
         proxy_route_piece_unref(e->value);
     wt_map_done(&c->pieces);
+    for (struct wt_map_entry *e = wt_map_first(&c->documents); e; e = wt_map_next(&c->documents, e))
+        free_document(e->value);
+    wt_map_done(&c->documents);
+    proxy_left_outs_done(&c->left_outs);
     wt_map_done(&c->by_name);
     wt_free(c->listeners);
     for (uint32_t i = 0; i < c->n_unopened; i++) {
@@ -59,6 +69,11 @@ void proxy_config_unref(struct proxy_config *c)
 
 /* ---- building ---- */
 
+struct policy {
+    const struct proxy_document *in_force;
+    const struct model_backend_traffic_policy *view;
+};
+
 struct builder {
     const struct model_snapshot *snapshot;
     struct proxy_config *before;
@@ -66,6 +81,8 @@ struct builder {
     struct proxy_config *config;
     struct wt_arena arena; /* of views; dies with the build */
     uint32_t cap_targets;
+    struct policy *policies;
+    uint32_t n_policies;
     struct proxy_route_listener *route_listeners;
     uint32_t n_route_listeners;
 };
@@ -95,30 +112,97 @@ static int no_memory(struct wt_err *err)
     return wt_fail(err, WT_ENOMEM, "out of memory");
 }
 
+/* ---- what cannot be taken ---- */
+
+/* Why an object is not taken costs that object alone: a whole snapshot is a user's abort too. */
+static int leave_out(struct builder *b, const struct model_item *item, bool kept,
+                     const char *without, const struct wt_err *why, struct wt_err *err)
+{
+    int r = proxy_left_outs_add(&b->config->left_outs, b->before ? &b->before->left_outs : NULL,
+                                item, why->msg, kept ? "what it said before stays" : without);
+    return r < 0 ? no_memory(err) : 0;
+}
+
+/* What its views point into lives as long as the config. */
+static int put_document(struct builder *b, struct wt_str key, json_t *doc, uint64_t version,
+                        struct proxy_document **out, struct wt_err *err)
+{
+    struct proxy_document *d = wt_calloc(1, sizeof *d);
+    if (!d || wt_map_put(&b->config->documents, key, d, NULL) < 0) {
+        wt_free(d);
+        return no_memory(err);
+    }
+    *d = (struct proxy_document){json_incref(doc), version};
+    *out = d;
+    return 0;
+}
+
+/* The view of an item, or of what it said before; *out NULL: neither. */
+static int take_document(struct builder *b, const struct model_item *item,
+                         int (*view)(struct builder *b, const json_t *doc, const void **out,
+                                     struct wt_err *err),
+                         const void **out_view, struct proxy_document **out, struct wt_err *err)
+{
+    struct wt_err why;
+    struct proxy_document *old = b->before ? wt_map_get(&b->before->documents, item->key) : NULL;
+    json_t *doc = item->doc;
+    uint64_t version = item->version;
+    *out = NULL;
+    if (view(b, doc, out_view, &why) < 0) {
+        int r = leave_out(b, item, old, "it is not in force", &why, err);
+        if (r < 0 || !old || view(b, old->doc, out_view, &why) < 0)
+            return r;
+        doc = old->doc;
+        version = old->version;
+    }
+    return put_document(b, item->key, doc, version, out, err);
+}
+
 /* ---- backends ---- */
+
+static int view_policy(struct builder *b, const json_t *doc, const void **out, struct wt_err *err)
+{
+    const struct model_backend_traffic_policy *v;
+    int r = model_backend_traffic_policy_view(doc, &b->arena, &v, err);
+    if (r == 0)
+        *out = v;
+    return r;
+}
+
+static int add_policies(struct builder *b, struct wt_err *err)
+{
+    uint32_t n = count_of(b, "BackendTrafficPolicy");
+    b->policies = wt_arena_zalloc(&b->arena, (n + 1) * sizeof *b->policies);
+    if (!b->policies)
+        return no_memory(err);
+    for (const struct model_item *i = next_of(b, "BackendTrafficPolicy", NULL); i;
+         i = next_of(b, "BackendTrafficPolicy", i)) {
+        const void *view;
+        struct proxy_document *d;
+        int r = take_document(b, i, view_policy, &view, &d, err);
+        if (r < 0)
+            return r;
+        if (d)
+            b->policies[b->n_policies++] = (struct policy){d, view};
+    }
+    return 0;
+}
 
 /* The policy of a backend: the oldest document that targets it (Gateway API policy attachment,
  * GEP-713). */
-static const struct model_item *policy_of(struct builder *b, const struct model_backend *backend,
-                                          const struct model_backend_traffic_policy **out_view,
-                                          struct wt_err *err)
+static const struct proxy_document *policy_of(struct builder *b,
+                                              const struct model_backend *backend)
 {
-    const struct model_item *found = NULL;
-    for (const struct model_item *i = next_of(b, "BackendTrafficPolicy", NULL); i;
-         i = next_of(b, "BackendTrafficPolicy", i)) {
-        const struct model_backend_traffic_policy *v;
-        if (model_backend_traffic_policy_view(i->doc, &b->arena, &v, err) < 0 ||
-            !wt_str_eq(v->metadata->namespace, backend->metadata->namespace))
+    for (uint32_t i = 0; i < b->n_policies; i++) {
+        const struct model_backend_traffic_policy *v = b->policies[i].view;
+        if (!wt_str_eq(v->metadata->namespace, backend->metadata->namespace))
             continue;
-        for (uint32_t k = 0; k < v->spec->n_target_refs && !found; k++) {
-            if (!wt_str_eq(v->spec->target_refs[k].kind, WT_STR("Backend")) ||
-                !wt_str_eq(v->spec->target_refs[k].name, backend->metadata->name))
-                continue;
-            found = i;
-            *out_view = v;
-        }
+        for (uint32_t k = 0; k < v->spec->n_target_refs; k++)
+            if (wt_str_eq(v->spec->target_refs[k].kind, WT_STR("Backend")) &&
+                wt_str_eq(v->spec->target_refs[k].name, backend->metadata->name))
+                return b->policies[i].in_force;
     }
-    return found;
+    return NULL;
 }
 
 static struct proxy_host *host_of(const struct proxy_backend *before, const union io_addr *addr,
@@ -178,14 +262,15 @@ static int make_backend(struct builder *b, const struct model_item *item,
     struct proxy_backend *before = known(b, name);
     const struct model_backend *view;
     const struct model_backend_traffic_policy *policy = NULL;
+    const struct proxy_document *of_policy;
     struct proxy_found_hosts found = {0};
     int r = model_backend_view(item->doc, &b->arena, &view, err);
     if (r < 0)
         return r;
-    const struct model_item *pi = policy_of(b, view, &policy, err);
+    of_policy = policy_of(b, view);
     if (!view->spec->n_endpoints && b->build->found)
         b->build->found(b->build->found_ctx, name, view, &found);
-    uint64_t versions[3] = {item->version, pi ? pi->version : 0, found.version};
+    uint64_t versions[3] = {item->version, of_policy ? of_policy->version : 0, found.version};
     if (before && memcmp(before->versions, versions, sizeof versions) == 0) {
         *out = proxy_backend_ref(before);
         return 0;
@@ -195,18 +280,30 @@ static int make_backend(struct builder *b, const struct model_item *item,
         return no_memory(err);
     memcpy(p->versions, versions, sizeof versions);
     p->docs[0] = json_incref(item->doc);
-    p->docs[1] = pi ? json_incref(pi->doc) : NULL;
+    p->docs[1] = of_policy ? json_incref(of_policy->doc) : NULL;
     p->stats = proxy_stats_take(b->build->stats, PROXY_STATS_BACKEND, name);
     /* Views of its own: the policy's strings must live as long as it does. */
     r = p->stats ? add_hosts(b, p, before, view, &found, err) : no_memory(err);
-    if (r == 0 && pi)
-        r = model_backend_traffic_policy_view(pi->doc, &p->arena, &policy, err);
-    p->policy = proxy_policy_from(pi ? policy : NULL);
+    if (r == 0 && of_policy)
+        r = model_backend_traffic_policy_view(of_policy->doc, &p->arena, &policy, err);
+    p->policy = proxy_policy_from(policy);
     if (r < 0)
         proxy_backend_unref(p);
     else
         *out = p;
     return r;
+}
+
+/* *out NULL: it is left out. */
+static int take_backend(struct builder *b, const struct model_item *item,
+                        struct proxy_backend **out, struct wt_err *err)
+{
+    struct wt_err why;
+    struct proxy_backend *before = known(b, full_name(item));
+    if (make_backend(b, item, out, &why) == 0)
+        return 0;
+    *out = before ? proxy_backend_ref(before) : NULL;
+    return leave_out(b, item, before, "requests to it get 500", &why, err);
 }
 
 static int add_backends(struct builder *b, struct wt_err *err)
@@ -218,10 +315,13 @@ static int add_backends(struct builder *b, struct wt_err *err)
     for (const struct model_item *i = next_of(b, "Backend", NULL); i;
          i = next_of(b, "Backend", i)) {
         struct proxy_backend *p;
-        int r = make_backend(b, i, &p, err);
+        int r = take_backend(b, i, &p, err);
+        if (p)
+            c->backends[c->n_backends++] = p;
         if (r < 0)
-            return wt_wrap(err, r, "%s", i->key.ptr);
-        c->backends[c->n_backends++] = p;
+            return r;
+        if (!p)
+            continue;
         if (wt_map_put(&c->by_name, p->name, p, NULL) < 0)
             return no_memory(err);
     }
@@ -247,9 +347,12 @@ static void retire_hosts(struct builder *b)
 
 static struct proxy_migration *known_migration(struct builder *b, const struct model_item *item)
 {
+    const char *uid =
+        json_string_value(json_object_get(json_object_get(item->doc, "metadata"), "uid"));
     for (uint32_t i = 0; b->before && i < b->before->n_migrations; i++) {
         struct proxy_migration *m = b->before->migrations[i];
-        if (m->version == item->version && wt_str_eq(m->id, full_name(item)))
+        if (wt_str_eq(m->id, full_name(item)) &&
+            (!uid || !*uid || wt_str_eq(m->uid, wt_str_z(uid))))
             return m;
     }
     return NULL;
@@ -258,11 +361,7 @@ static struct proxy_migration *known_migration(struct builder *b, const struct m
 static int make_migration(struct builder *b, const struct model_item *item,
                           struct proxy_migration **out, struct wt_err *err)
 {
-    struct proxy_migration *m = known_migration(b, item);
-    if (m) {
-        *out = proxy_migration_ref(m);
-        return 0;
-    }
+    struct proxy_migration *m;
     const struct model_migration *view;
     int r = model_migration_view(item->doc, &b->arena, &view, err);
     if (r == 0)
@@ -280,6 +379,19 @@ static int make_migration(struct builder *b, const struct model_item *item,
     return 0;
 }
 
+/* *out NULL: it is left out. */
+static int take_migration(struct builder *b, const struct model_item *item,
+                          struct proxy_migration **out, struct wt_err *err)
+{
+    struct wt_err why;
+    struct proxy_migration *before = known_migration(b, item);
+    bool same = before && before->version == item->version;
+    if (!same && make_migration(b, item, out, &why) == 0)
+        return 0;
+    *out = before ? proxy_migration_ref(before) : NULL;
+    return same ? 0 : leave_out(b, item, before, "it is not in force", &why, err);
+}
+
 static int add_migrations(struct builder *b, struct wt_err *err)
 {
     struct proxy_config *c = b->config;
@@ -288,10 +400,10 @@ static int add_migrations(struct builder *b, struct wt_err *err)
         return no_memory(err);
     for (const struct model_item *i = next_of(b, "Migration", NULL); i;
          i = next_of(b, "Migration", i)) {
-        int r = make_migration(b, i, &c->migrations[c->n_migrations], err);
+        int r = take_migration(b, i, &c->migrations[c->n_migrations], err);
+        c->n_migrations += c->migrations[c->n_migrations] != NULL;
         if (r < 0)
-            return wt_wrap(err, r, "%s", i->key.ptr);
-        c->n_migrations++;
+            return r;
     }
     qsort(c->migrations, c->n_migrations, sizeof(struct proxy_migration *),
           proxy_migration_compare);
@@ -416,6 +528,18 @@ static int add_listener(struct builder *b, const struct model_gateway *gw,
     return 0;
 }
 
+static int view_gateway(struct builder *b, const json_t *doc, const void **out, struct wt_err *err)
+{
+    const struct model_gateway *gw;
+    union io_addr addr;
+    int r = model_gateway_view(doc, &b->arena, &gw, err);
+    for (uint32_t i = 0; r == 0 && i < gw->spec->n_addresses; i++)
+        r = io_addr_parse(gw->spec->addresses[i].value, 1, &addr, err);
+    if (r == 0)
+        *out = gw;
+    return r;
+}
+
 static int add_listeners(struct builder *b, struct wt_err *err)
 {
     enum { LISTENERS_A_GATEWAY = 64 };
@@ -425,10 +549,14 @@ static int add_listeners(struct builder *b, struct wt_err *err)
         return no_memory(err);
     for (const struct model_item *i = next_of(b, "Gateway", NULL); i;
          i = next_of(b, "Gateway", i)) {
-        const struct model_gateway *gw;
-        int r = model_gateway_view(i->doc, &b->arena, &gw, err);
-        if (r == 0 && !wt_str_eq(gw->spec->gateway_class_name, WT_STR("watari")))
-            continue; /* another controller's */
+        const void *view;
+        struct proxy_document *d;
+        int r = take_document(b, i, view_gateway, &view, &d, err);
+        const struct model_gateway *gw = d ? view : NULL;
+        if (r < 0)
+            return r;
+        if (!gw || !wt_str_eq(gw->spec->gateway_class_name, WT_STR("watari")))
+            continue; /* another controller's, or left out */
         for (uint32_t k = 0; r == 0 && k < gw->spec->n_listeners && k < LISTENERS_A_GATEWAY; k++)
             r = add_listener(b, gw, &gw->spec->listeners[k], err);
         if (r < 0)
@@ -440,20 +568,42 @@ static int add_listeners(struct builder *b, struct wt_err *err)
 /* ---- routes ---- */
 
 static int make_piece(struct builder *b, const struct model_item *item,
+                      const struct proxy_route_piece *old, struct proxy_route_piece **out,
+                      struct wt_err *err)
+{
+    struct wt_arena arena = wt_arena_make(16 << 20);
+    const struct model_http_route *view = NULL;
+    struct wt_err why, again;
+    int r = model_http_route_view(item->doc, &arena, &view, &why);
+    if (r == 0)
+        r = proxy_route_piece_new(view, item->version, out, &why);
+    else
+        view = NULL;
+    if (r < 0) {
+        if (old || !view || proxy_route_piece_new_partly(view, out, &again) < 0)
+            *out = NULL;
+        r = leave_out(b, item, old, *out ? "rules with it answer 500" : "it is not served", &why,
+                      err);
+    }
+    wt_arena_done(&arena);
+    return r;
+}
+
+/* *out NULL: it is left out. */
+static int take_piece(struct builder *b, const struct model_item *item,
                       struct proxy_route_piece **out, struct wt_err *err)
 {
     struct proxy_route_piece *old = b->before ? wt_map_get(&b->before->pieces, item->key) : NULL;
-    if (old && proxy_route_piece_version(old) == item->version) {
+    uint64_t version = old ? proxy_route_piece_version(old) : PROXY_ROUTE_PARTLY;
+    int r = 0;
+    *out = NULL;
+    if (version == PROXY_ROUTE_PARTLY) /* made anew as long as nothing better is there */
+        old = NULL;
+    if (!old || version != item->version)
+        r = make_piece(b, item, old, out, err);
+    if (!*out && old)
         *out = proxy_route_piece_ref(old);
-        return 0;
-    }
-    struct wt_arena arena = wt_arena_make(16 << 20);
-    const struct model_http_route *view;
-    int r = model_http_route_view(item->doc, &arena, &view, err);
-    if (r == 0)
-        r = proxy_route_piece_new(view, item->version, out, err);
-    wt_arena_done(&arena);
-    return r < 0 ? wt_wrap(err, r, "%s", item->key.ptr) : 0;
+    return r;
 }
 
 /* What a ref means is the same for all of a config's refs with the same route and backend, so they
@@ -501,13 +651,15 @@ static int add_routes(struct builder *b, struct wt_err *err)
     for (const struct model_item *i = next_of(b, "HTTPRoute", NULL); r == 0 && i;
          i = next_of(b, "HTTPRoute", i)) {
         struct proxy_route_piece *p;
-        r = make_piece(b, i, &p, err);
-        if (r < 0)
-            break;
+        r = take_piece(b, i, &p, err);
+        if (!p)
+            continue;
         pieces[n++] = p;
-        r = wt_map_put(&c->pieces, i->key, p, NULL);
-        if (r < 0)
+        int put = wt_map_put(&c->pieces, i->key, p, NULL);
+        if (put < 0) {
             proxy_route_piece_unref(p);
+            r = no_memory(err);
+        }
     }
     struct proxy_routes_input in = {
         .pieces = pieces,
@@ -535,7 +687,9 @@ int proxy_config_build(const struct model_snapshot *snapshot, struct proxy_confi
     c->version = model_snapshot_version(snapshot);
     struct builder b = {.snapshot = snapshot, .before = before, .build = build, .config = c};
     b.arena = wt_arena_make(256 << 20);
-    int r = add_backends(&b, err);
+    int r = add_policies(&b, err);
+    if (r == 0)
+        r = add_backends(&b, err);
     if (r == 0)
         r = add_migrations(&b, err);
     if (r == 0)

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "model/snapshot.h"
 #include "proxy/backend.h"
+#include "proxy/left_out.h"
 #include "proxy/route.h"
 #include "proxy/share.h"
 
@@ -38,6 +39,12 @@ struct proxy_target {
     struct proxy_backend *sides[PROXY_SIDES]; /* of the migration */
 };
 
+/* A document that is in force as it is: nothing is compiled of it alone. */
+struct proxy_document {
+    json_t *doc;
+    uint64_t version;
+};
+
 struct proxy_config {
     atomic_uint refs;
     uint64_t version;
@@ -52,8 +59,10 @@ struct proxy_config {
     uint32_t n_migrations;
     struct proxy_target *targets; /* a rule's refs know them by index */
     uint32_t n_targets;
-    struct wt_map pieces;  /* key -> struct proxy_route_piece, for the next build */
-    struct wt_map by_name; /* "namespace/name" -> struct proxy_backend */
+    struct proxy_left_outs left_outs; /* what of the snapshot is not in force */
+    struct wt_map pieces;             /* key -> struct proxy_route_piece, for the next build */
+    struct wt_map documents; /* key -> struct proxy_document, of Gateways and policies; likewise */
+    struct wt_map by_name;   /* "namespace/name" -> struct proxy_backend */
 };
 
 struct proxy_config *proxy_config_ref(struct proxy_config *c);
@@ -86,7 +95,8 @@ struct proxy_build {
 
 /* Builds the config of `snapshot`, taking over from `before` (NULL at first) whatever did not
  * change. A part that cannot be served (a listener's address in use) is left out with a warning;
- * nothing that was served before is dropped for it. */
+ * nothing that was served before is dropped for it. An object that cannot be taken stays as it was
+ * before; one that was not there before is left out, and routes to it answer 500. */
 int proxy_config_build(const struct model_snapshot *snapshot, struct proxy_config *before,
                        const struct proxy_build *build, struct proxy_config **out,
                        struct wt_err *err) WT_NODISCARD;

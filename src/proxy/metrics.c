@@ -317,6 +317,8 @@ static void render_info(struct proxy_stats *s, const struct proxy_metrics_info *
         {"envoy_server_concurrency", "gauge", "Worker threads.", proxy_stats_workers(s)},
         {"watari_snapshots_rejected_total", "counter",
          "Snapshots refused because they did not decode or compile.", info->snapshots_rejected},
+        {"watari_snapshot_objects_not_taken", "gauge",
+         "Objects of the snapshot in force that did not compile.", info->objects_not_taken},
         {"watari_access_log_write_errors_total", "counter",
          "Pieces of the access log (up to 64 KiB) that could not be written: a full disk, say.",
          info->log_write_errors},

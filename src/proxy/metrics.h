@@ -14,6 +14,7 @@ struct proxy_metrics_info {
     int64_t start_wall_ms, now_wall_ms;
     bool live;                   /* false while draining */
     uint64_t snapshots_rejected; /* snapshots that did not decode or compile */
+    uint64_t objects_not_taken;  /* of the one in force */
     uint64_t log_write_errors;   /* pieces of the access log cut by a full disk or the like */
     uint64_t log_lines_lost;     /* the lines they lost */
     int64_t build_ns, adopt_ns;  /* of the newest: to build it, and until every worker ran it */

@@ -12,6 +12,7 @@
 struct maker {
     struct proxy_route_piece *p;
     bool failed;
+    bool partly; /* a rule that does not compile answers 500 (Gateway API, HTTPRouteRule.filters) */
 };
 
 static void *make(struct maker *m, size_t n, size_t size)
@@ -174,6 +175,14 @@ static void make_conds(struct maker *m, const struct model_http_route_rule *from
     }
 }
 
+/* Nothing to choose from: proxy_rule_pick() finds none. */
+static void drop_refs(struct proxy_route_piece *p, struct proxy_rule *rule)
+{
+    p->n_refs = rule->first_ref;
+    rule->n_refs = 0;
+    rule->total_weight = 0;
+}
+
 static int make_rules(struct maker *m, const struct model_http_route_spec *spec, struct wt_err *err)
 {
     struct proxy_route_piece *p = m->p;
@@ -199,14 +208,16 @@ static int make_rules(struct maker *m, const struct model_http_route_spec *spec,
             return wt_fail(err, WT_ENOMEM, "no memory");
         int r =
             proxy_filters_compile(from->filters, from->n_filters, &p->arena, &rule->filters, err);
-        if (r < 0)
+        if (r < 0 && !m->partly)
             return wt_wrap(err, r, "spec.rules[%u]", i);
+        if (r < 0)
+            drop_refs(p, rule);
     }
     return m->failed ? wt_fail(err, WT_ENOMEM, "no memory") : 0;
 }
 
-int proxy_route_piece_new(const struct model_http_route *view, uint64_t version,
-                          struct proxy_route_piece **out, struct wt_err *err)
+static int make_piece(const struct model_http_route *view, uint64_t version, bool partly,
+                      struct proxy_route_piece **out, struct wt_err *err)
 {
     if (!view->metadata || !view->spec)
         return wt_fail(err, WT_EINVAL, "HTTPRoute: metadata or spec is missing");
@@ -216,7 +227,7 @@ int proxy_route_piece_new(const struct model_http_route *view, uint64_t version,
     p->refs = 1;
     p->version = version;
     p->arena = wt_arena_make(PIECE_BYTES_MAX);
-    struct maker m = {.p = p};
+    struct maker m = {.p = p, .partly = partly};
     p->created_ms = view->metadata->creation_timestamp_ms;
     p->namespace_ = copy(&m, view->metadata->namespace);
     p->key = join(&m, p->namespace_, view->metadata->name);
@@ -230,6 +241,18 @@ int proxy_route_piece_new(const struct model_http_route *view, uint64_t version,
     }
     *out = p;
     return 0;
+}
+
+int proxy_route_piece_new(const struct model_http_route *view, uint64_t version,
+                          struct proxy_route_piece **out, struct wt_err *err)
+{
+    return make_piece(view, version, false, out, err);
+}
+
+int proxy_route_piece_new_partly(const struct model_http_route *view,
+                                 struct proxy_route_piece **out, struct wt_err *err)
+{
+    return make_piece(view, PROXY_ROUTE_PARTLY, true, out, err);
 }
 
 struct proxy_route_piece *proxy_route_piece_ref(struct proxy_route_piece *p)

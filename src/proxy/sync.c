@@ -212,6 +212,8 @@ static char *make_report(struct sync *s)
         return NULL;
     add_position(s, report);
     add_site_key(p, report);
+    if (p->config->left_outs.n)
+        json_object_set_new(report, "notTaken", proxy_left_outs_json(&p->config->left_outs));
     if (s->rejected_version)
         json_object_set_new(report, "rejected",
                             json_pack("{s:I, s:s}", "version", (json_int_t)s->rejected_version,

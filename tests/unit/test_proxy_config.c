@@ -1,0 +1,307 @@
+/* An object that a proxy cannot take costs itself, not the snapshot it came in. No worker and no
+ * sockets: what is looked at is the config. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "proxy_rig_help.h"
+
+#include <fcntl.h>
+
+static int open_null(void *ctx, const union io_addr *addr, struct wt_err *err)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* rig_live() asks a loop for the time. */
+static struct proxy_live *live(void *ctx, const struct proxy_migration *m)
+{
+    struct rig *r = ctx;
+    struct proxy_live *l = wt_map_get(&r->lives, m->uid);
+    if (!l) {
+        l = proxy_live_new(m->uid, &m->params, 1, 1);
+        assert_int_equal(wt_map_put(&r->lives, m->uid, l, NULL), 0);
+    }
+    return l;
+}
+
+static void publish(struct rig *r)
+{
+    struct wt_err err;
+    struct proxy_config *c;
+    struct proxy_build build = {
+        .sys = io_sys_real(),
+        .n_workers = 1,
+        .stats = r->shared.stats,
+        .now_ms = 1,
+        .listen = open_null,
+        .live = live,
+        .ctx = r,
+    };
+    if (proxy_config_build(r->snapshot, r->config, &build, &c, &err) < 0)
+        fail_msg("%s", err.msg);
+    proxy_config_unref(r->config);
+    r->config = c;
+    assert_int_equal(c->version, r->version);
+}
+
+static void set_filter(struct rig *r, const char *backend, const char *field)
+{
+    rig_set(r,
+            "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'HTTPRoute',"
+            "'metadata':{'name':'shop','namespace':'default'},'spec':{'parentRefs':"
+            "[{'name':'web'}],'rules':[{'matches':[{'path':{'type':'PathPrefix','value':'/a'}}],"
+            "'filters':[{'type':'RequestHeaderModifier','requestHeaderModifier':{'set':"
+            "[{'name':'%s','value':'1'}]}}],"
+            "'backendRefs':[{'group':'watari.dev','kind':'Backend','name':'%s'}]},"
+            "{'matches':[{'path':{'type':'PathPrefix','value':'/b'}}],"
+            "'backendRefs':[{'group':'watari.dev','kind':'Backend','name':'%s'}]}]}}",
+            field, backend, backend);
+}
+
+static void set_migration(struct rig *r, int weight, const char *table)
+{
+    rig_set(r,
+            "{'apiVersion':'watari.dev/v1alpha1','kind':'Migration','metadata':{'name':'shop',"
+            "'namespace':'default','uid':'u'},'spec':{'routeRefs':[{'kind':'HTTPRoute','name':"
+            "'shop'}],'from':{'name':'old'},'to':{'name':'new'},'state':'Shared',"
+            "'steps':[{'setWeight':50}]},'status':{'phase':'Progressing','epoch':1,'step':0,"
+            "'weight':%d,'tableVersion':%d%s}}",
+            weight, weight, table);
+}
+
+static void set_site(struct rig *r)
+{
+    *r = (struct rig){0};
+    r->shared.stats = proxy_stats_new(1);
+    r->snapshot = model_snapshot_new(WT_STR("store"));
+    rig_set_gateway(r);
+    rig_set_backend(r, "old", 1, 1);
+    rig_set_backend(r, "new", 2, 1);
+    rig_set_policy(r, "old", "'retry':{'numRetries':7}");
+    set_migration(r, 50, "");
+    set_filter(r, "old", "x-a");
+    publish(r);
+    assert_int_equal(r->config->left_outs.n, 0);
+}
+
+/* The backend of the rule for a path; "500" where it has none, "404" without a rule. */
+static const char *leads_to(struct rig *r, const char *path)
+{
+    static char name[100];
+    struct proxy_match m;
+    struct http_head head;
+    struct wt_arena arena = wt_arena_make(1 << 16);
+    http_head_init(&head, &arena);
+    head.method = HTTP_METHOD_GET;
+    head.authority = WT_STR("any.test");
+    head.path = wt_str_z(path);
+    bool found = proxy_route_match(r->config->routes, 0, &head, &m);
+    wt_arena_done(&arena);
+    if (!found)
+        return "404";
+    int ref = proxy_rule_pick(m.rule, 1);
+    uint32_t target = ref < 0 ? PROXY_TARGET_NONE : m.targets[ref];
+    if (target == PROXY_TARGET_NONE)
+        return "500";
+    const struct proxy_backend *b = r->config->targets[target].backend;
+    snprintf(name, sizeof name, "%.*s", WT_ARG(b->name));
+    return name;
+}
+
+static void assert_left_out(struct rig *r, const char *key, const char *why)
+{
+    const struct proxy_left_outs *l = &r->config->left_outs;
+    assert_int_equal(l->n, 1);
+    assert_string_equal(l->all[0].key, key);
+    if (!strstr(l->all[0].why, why))
+        fail_msg("%s: %s", key, l->all[0].why);
+    json_t *json = proxy_left_outs_json(l);
+    json_t *first = json_array_get(json, 0);
+    assert_string_equal(json_string_value(json_object_get(first, "key")), key);
+    assert_int_equal(json_integer_value(json_object_get(first, "version")), l->all[0].version);
+    json_decref(json);
+}
+
+static struct proxy_backend *backend(struct rig *r, const char *name)
+{
+    return wt_map_get(&r->config->by_name, wt_str_z(name));
+}
+
+/* What came in the same snapshot is in force: with a user's abort that is what counts. */
+static void assert_rest_is_taken(struct rig *r)
+{
+    static int net = 10;
+    rig_set_backend(r, "more", ++net, 2);
+    if (r->config->migrations[0]->weight > 0)
+        set_migration(r, 0, "");
+    struct proxy_backend *before = backend(r, "default/more");
+    publish(r);
+    assert_ptr_not_equal(backend(r, "default/more"), before);
+    assert_int_equal(r->config->n_migrations, 1);
+    assert_int_equal(r->config->migrations[0]->table_version, 0);
+}
+
+static void a_route_stays_as_it_was(void **state)
+{
+    struct rig r;
+    set_site(&r);
+    set_filter(&r, "new", "Content-Length");
+    assert_rest_is_taken(&r);
+    assert_left_out(&r, "HTTPRoute/default/shop",
+                    "spec.rules[0]: filters[0]: field \"Content-Length\" is the proxy's own; "
+                    "what it said before stays");
+    assert_string_equal(leads_to(&r, "/a"), "default/old");
+    /* Another build does not take the wrong one for the right one. */
+    rig_set_backend(&r, "more", 3, 1);
+    publish(&r);
+    assert_left_out(&r, "HTTPRoute/default/shop", "stays");
+    set_filter(&r, "new", "x-b");
+    publish(&r);
+    assert_int_equal(r.config->left_outs.n, 0);
+    assert_string_equal(leads_to(&r, "/a"), "default/new");
+    rig_done(&r);
+}
+
+static void rules_of_a_new_route_answer_500(void **state)
+{
+    struct rig r;
+    set_site(&r);
+    model_snapshot_remove(r.snapshot, WT_STR("HTTPRoute/default/shop"), ++r.version);
+    publish(&r);
+    assert_string_equal(leads_to(&r, "/a"), "404");
+    set_filter(&r, "old", "Upgrade");
+    assert_rest_is_taken(&r);
+    assert_left_out(&r, "HTTPRoute/default/shop", "; rules with it answer 500");
+    assert_string_equal(leads_to(&r, "/a"), "500");
+    assert_string_equal(leads_to(&r, "/b"), "default/old");
+    /* Still wrong, but otherwise: the newest counts, nothing of it was ever whole. */
+    set_filter(&r, "new", "Upgrade");
+    publish(&r);
+    assert_string_equal(leads_to(&r, "/a"), "500");
+    assert_string_equal(leads_to(&r, "/b"), "default/new");
+    assert_left_out(&r, "HTTPRoute/default/shop", "; rules with it answer 500");
+    set_filter(&r, "new", "x-a");
+    publish(&r);
+    assert_string_equal(leads_to(&r, "/a"), "default/new");
+    assert_int_equal(r.config->left_outs.n, 0);
+    rig_done(&r);
+}
+
+static void a_route_that_cannot_be_read(void **state)
+{
+    struct rig r;
+    set_site(&r);
+    rig_set(&r, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'HTTPRoute',"
+                "'metadata':{'name':'other','namespace':'default'},"
+                "'spec':{'parentRefs':[{'name':'web'}],'rules':[{'matches':[{'method':'NEW'}]}]}}");
+    assert_rest_is_taken(&r);
+    assert_left_out(&r, "HTTPRoute/default/other", "; it is not served");
+    assert_string_equal(leads_to(&r, "/a"), "default/old");
+    rig_done(&r);
+}
+
+static void set_wrong_backend(struct rig *r, const char *name)
+{
+    rig_set(r,
+            "{'apiVersion':'watari.dev/v1alpha1','kind':'Backend','metadata':{'name':'%s',"
+            "'namespace':'default'},'spec':{'endpoints':[{'address':'x','port':80}]}}",
+            name);
+}
+
+static void a_backend_stays_as_it_was(void **state)
+{
+    struct rig r;
+    set_site(&r);
+    struct proxy_backend *before = backend(&r, "default/old");
+    set_wrong_backend(&r, "old");
+    assert_rest_is_taken(&r);
+    assert_left_out(&r, "Backend/default/old", "; what it said before stays");
+    assert_ptr_equal(backend(&r, "default/old"), before);
+    assert_false(atomic_load(&before->hosts[0]->retired));
+    rig_done(&r);
+}
+
+static void a_new_backend_is_left_out(void **state)
+{
+    struct rig r;
+    set_site(&r);
+    set_wrong_backend(&r, "next");
+    set_filter(&r, "next", "x-a");
+    assert_rest_is_taken(&r);
+    assert_left_out(&r, "Backend/default/next", "; requests to it get 500");
+    assert_string_equal(leads_to(&r, "/a"), "500");
+    rig_done(&r);
+}
+
+static void a_policy_stays_as_it_was(void **state)
+{
+    struct rig r;
+    set_site(&r);
+    struct proxy_backend *before = backend(&r, "default/old");
+    rig_set_policy(&r, "old", "'healthCheck':{'active':{'type':'NEW'}}");
+    rig_set_policy(&r, "new", "'healthCheck':{'active':{'type':'NEW'}}");
+    publish(&r);
+    assert_int_equal(r.config->left_outs.n, 2);
+    assert_non_null(strstr(r.config->left_outs.all[1].why, "; it is not in force"));
+    assert_non_null(strstr(r.config->left_outs.all[0].why, "; what it said before stays"));
+    assert_ptr_equal(backend(&r, "default/old"), before);
+    rig_set_backend(&r, "old", 1, 2);
+    publish(&r);
+    assert_int_equal(backend(&r, "default/old")->n_hosts, 2);
+    assert_int_equal(backend(&r, "default/old")->policy.num_retries, 7);
+    rig_done(&r);
+}
+
+static void a_migration_stays_as_it_was(void **state)
+{
+    struct rig r;
+    set_site(&r);
+    struct proxy_migration *before = r.config->migrations[0];
+    set_migration(&r, 70, ",'table':{'version':70,'bits':'#'}");
+    rig_set_backend(&r, "more", 3, 1);
+    publish(&r);
+    assert_left_out(&r, "Migration/default/shop", "; what it said before stays");
+    assert_int_equal(r.config->n_migrations, 1);
+    assert_ptr_equal(r.config->migrations[0], before);
+    assert_non_null(backend(&r, "default/more"));
+    rig_done(&r);
+}
+
+static void a_gateway_stays_as_it_was(void **state)
+{
+    struct rig r;
+    set_site(&r);
+    struct proxy_listener *before = r.config->listeners[0];
+    rig_set(&r, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway','metadata':"
+                "{'name':'web','namespace':'default'},'spec':{'gatewayClassName':'watari',"
+                "'addresses':[{'type':'IPAddress','value':'x'}],"
+                "'listeners':[{'name':'http','port':80,'protocol':'HTTP'}]}}");
+    for (int i = 0; i < 2; i++) {
+        rig_set_backend(&r, "more", 3, i + 1);
+        publish(&r);
+        assert_left_out(&r, "Gateway/default/web", "; what it said before stays");
+        assert_int_equal(r.config->n_listeners, 1);
+        assert_ptr_equal(r.config->listeners[0], before);
+        assert_string_equal(leads_to(&r, "/a"), "default/old");
+    }
+    rig_done(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_route_stays_as_it_was),
+        cmocka_unit_test(rules_of_a_new_route_answer_500),
+        cmocka_unit_test(a_route_that_cannot_be_read),
+        cmocka_unit_test(a_backend_stays_as_it_was),
+        cmocka_unit_test(a_new_backend_is_left_out),
+        cmocka_unit_test(a_policy_stays_as_it_was),
+        cmocka_unit_test(a_migration_stays_as_it_was),
+        cmocka_unit_test(a_gateway_stays_as_it_was),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
