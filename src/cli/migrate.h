@@ -38,6 +38,9 @@ bool cli_is_utf8(void);
 int cli_migration_tree(const json_t *doc, const struct cli_tree_style *style, int64_t wall_ms,
                        struct wt_buf *out);
 
+/* Whether all workers of a proxy (an entry of status.proxies) run what the status says. */
+bool cli_migration_runs(const json_t *doc, const json_t *proxy);
+
 /* "Paused, step 4/8, 25 %" */
 const char *cli_migration_summary(const json_t *doc, char out[96]);
 
@@ -50,8 +53,8 @@ int cli_migrate_status(const struct cli_client *c, const char *name, bool watch)
 int cli_migrate_status_all(const struct cli_client *c);
 int cli_migrate_finish(const struct cli_client *c, const char *name, bool apply, int64_t wait_ms);
 
-/* Asks for a verb and waits for the answer, at most wait_ms (0: does not wait). Prints it; an exit
- * code. */
+/* Asks for a verb and waits for the answer, and until every proxy that reports runs what came of
+ * it, at most wait_ms (0: does not wait). Prints it; an exit code. */
 struct cli_ask {
     const char *name, *word; /* the verb on the command line */
     const char *verb;        /* as in status.request.verb */

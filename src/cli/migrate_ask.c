@@ -50,12 +50,31 @@ static int ask_once(const struct cli_client *c, const struct cli_ask *ask, const
     return r;
 }
 
+static bool is_refused(const json_t *doc)
+{
+    return strcmp(cli_text_at(doc, "status.lastRequest.result"), "Done") != 0;
+}
+
 static bool is_answered(const json_t *doc, const char *id)
 {
     return strcmp(cli_text_at(doc, "status.lastRequest.id"), id) == 0;
 }
 
-/* The document once its controller has answered; WT_ETIMEOUT. */
+/* A proxy that reports and does not run what the status says; NULL: all do. */
+static const json_t *lagging(const json_t *doc)
+{
+    size_t i;
+    json_t *proxy;
+    json_array_foreach(cli_at(doc, "status.proxies"), i, proxy)
+    {
+        if (!cli_migration_runs(doc, proxy))
+            return proxy;
+    }
+    return NULL;
+}
+
+/* The document as soon as its controller has answered and proxies have taken that up, or the answer
+ * alone when the time is over; WT_ETIMEOUT: not even that. */
 static int wait_for(const struct cli_client *c, const struct cli_ask *ask, const char *id,
                     json_t **out, struct wt_err *err)
 {
@@ -63,14 +82,15 @@ static int wait_for(const struct cli_client *c, const struct cli_ask *ask, const
     for (;;) {
         json_t *doc = NULL;
         int r = cli_fetch(c, model_kind_migration, c->namespace, ask->name, &doc, err);
-        if (r == 0 && is_answered(doc, id)) {
+        bool over = io_now_ms() >= until;
+        if (r == 0 && is_answered(doc, id) && (over || is_refused(doc) || !lagging(doc))) {
             *out = doc;
             return 0;
         }
         json_decref(doc);
         if (r == WT_ENOENT)
             return wt_fail(err, WT_EOF, "the Migration went away before its controller answered");
-        if (io_now_ms() >= until)
+        if (over)
             return wt_fail(err, WT_ETIMEOUT,
                            "it is asked for, but the controller has not answered in time; "
                            "`watari migrate status %s` shows when it does",
@@ -86,8 +106,18 @@ static int report(const struct cli_ask *ask, const json_t *doc)
     const char *message = cli_text_at(doc, "status.lastRequest.message");
     cli_label(model_kind_migration, ask->name, label, sizeof(label));
     cli_migration_summary(doc, summary);
-    if (strcmp(cli_text_at(doc, "status.lastRequest.result"), "Done") != 0) {
+    if (is_refused(doc)) {
         fprintf(stderr, "watari migrate: %s refused: %s (%s)\n", ask->word, message, summary);
+        return CLI_FAILED;
+    }
+    const json_t *proxy = lagging(doc);
+    if (proxy) {
+        const char *refused = cli_text_at(proxy, "refused");
+        fprintf(stderr,
+                "watari migrate: %s is decided, but proxy %s does not run it%s%s%s: its users are "
+                "where they were; `watari migrate status %s` shows when it does (%s)\n",
+                ask->word, cli_text_at(proxy, "name"), *refused ? " (" : "", refused,
+                *refused ? ")" : "", ask->name, summary);
         return CLI_FAILED;
     }
     printf("%s %s: %s; %s (%s)\n", label, ask->word, message, cli_text_at(doc, "status.message"),

@@ -244,6 +244,38 @@ static void counts(const struct tree *t)
         json_is_false(cli_at(t->doc, "status.stuck")) ? "" : "; users stay on their side");
 }
 
+bool cli_migration_runs(const json_t *doc, const json_t *proxy)
+{
+    static const char *const names[][2] = {{"epoch", "status.epoch"},
+                                           {"step", "status.step"},
+                                           {"tableVersion", "status.tableVersion"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (cli_int_at(proxy, names[i][0]) != cli_int_at(doc, names[i][1]))
+            return false;
+    return true;
+}
+
+static void lagging(const struct tree *t, const json_t *proxy)
+{
+    const char *refused = cli_text_at(proxy, "refused");
+    char line[600];
+    snprintf(line, sizeof(line), "            %s does not: ", cli_text_at(proxy, "name"));
+    paint(t, "31", line);
+    if (cli_int_at(proxy, "epoch"))
+        wt_buf_printf(t->out,
+                      "it runs snapshot %" PRId64 ", attempt %" PRId64 ", table %" PRId64
+                      " of %" PRId64,
+                      cli_int_at(proxy, "version"), cli_int_at(proxy, "epoch"),
+                      cli_int_at(proxy, "tableVersion"), cli_int_at(t->doc, "status.tableVersion"));
+    else
+        wt_buf_add_str(t->out, WT_STR("it does not have it"));
+    if (*refused) {
+        wt_buf_add_str(t->out, WT_STR("; "));
+        add_text(t, refused);
+    }
+    wt_buf_add_char(t->out, '\n');
+}
+
 static void proxies(const struct tree *t)
 {
     size_t i, n = 0;
@@ -251,8 +283,7 @@ static void proxies(const struct tree *t)
     json_t *p, *list = cli_at(t->doc, "status.proxies");
     json_array_foreach(list, i, p)
     {
-        n += cli_int_at(p, "epoch") == cli_int_at(t->doc, "status.epoch") &&
-             cli_int_at(p, "step") == cli_int_at(t->doc, "status.step");
+        n += cli_migration_runs(t->doc, p);
         older += cli_int_at(p, "inFlightOlder");
     }
     if (!json_array_size(list))
@@ -262,6 +293,11 @@ static void proxies(const struct tree *t)
                       "  proxies   %zu of %zu run this step; %" PRId64
                       " requests on older snapshots\n",
                       n, json_array_size(list), older);
+    json_array_foreach(list, i, p)
+    {
+        if (!cli_migration_runs(t->doc, p))
+            lagging(t, p);
+    }
 }
 
 static void judgement(const struct tree *t)

@@ -18,7 +18,8 @@ static const struct {
                  "proxies could not open it; their log tells why"},
                 {"Programmed", MODEL_CONDITION_FALSE, "Invalid", "no proxy listens on it"}},
     [REFUSED] = {{"Accepted", MODEL_CONDITION_TRUE, "Accepted", NULL},
-                 {"Programmed", MODEL_CONDITION_FALSE, "Pending", "a proxy refuses the snapshot"}},
+                 {"Programmed", MODEL_CONDITION_FALSE, "Pending",
+                  "a proxy does not take the newest"}},
     [NOT_TAKEN] = {{"Accepted", MODEL_CONDITION_TRUE, "Accepted", NULL},
                    {"Programmed", MODEL_CONDITION_FALSE, "Pending", "no proxy has it yet"}},
     [NOT_REPORTED] = {{"Accepted", MODEL_CONDITION_TRUE, "Accepted", NULL},
@@ -33,7 +34,9 @@ static enum listener_case listener_case(const struct control_gateway_seen *seen,
         return NOT_REPORTED;
     if (seen->have == 0)
         return *seen->refused ? REFUSED : NOT_TAKEN;
-    return seen->listeners[i].open ? OPEN : CLOSED;
+    if (!seen->listeners[i].open)
+        return CLOSED;
+    return *seen->refused ? REFUSED : OPEN;
 }
 
 static const struct control_condition kinds_rows[] = {
@@ -125,15 +128,16 @@ json_t *control_gateway_status(const json_t *doc, const struct model_gateway *ga
                                const struct control_gateway_seen *seen, int64_t wall_ms)
 {
     const struct where at = {doc, generation_of(doc), wall_ms};
-    unsigned counts[LISTENER_CASES] = {0}, n = 0;
+    unsigned counts[LISTENER_CASES] = {0}, n = 0, open = 0;
     json_t *out = json_object(), *listeners = json_array(), *conditions = json_array();
     for (; n < gateway->spec->n_listeners && n < CONTROL_LISTENERS_MAX; n++) {
         counts[listener_case(seen, n)]++;
+        open += seen->listeners[n].open;
         json_array_append_new(listeners,
                               listener_status(&at, &gateway->spec->listeners[n], seen, n));
     }
     gateway_conditions(conditions, &at, counts, n, seen);
-    if (counts[OPEN])
+    if (open)
         json_object_set_new(out, "addresses", addresses(gateway->spec));
     json_object_set_new(out, "conditions", conditions);
     json_object_set_new(out, "listeners", listeners);

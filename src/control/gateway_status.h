@@ -14,7 +14,7 @@ struct control_listener_seen {
 struct control_gateway_seen {
     unsigned proxies;  /* that report */
     unsigned have;     /* of these: have a snapshot that holds this generation */
-    char refused[300]; /* by which proxy and why the snapshot is refused; "" by none */
+    char refused[400]; /* by which proxy and why it, or a snapshot, is not taken; "" by none */
     struct control_listener_seen listeners[CONTROL_LISTENERS_MAX]; /* as spec.listeners */
 };
 

@@ -149,14 +149,26 @@ static void set_finalizer(json_t *doc, bool wanted)
     json_object_set_new(meta, "finalizers", list);
 }
 
-/* Whether two statuses differ in more than counters and reports. */
+/* Without counters; of proxies what they run, for whoever waits until they do. */
+static json_t *substance(const json_t *status)
+{
+    static const char *const counted[] = {"version", "inFlightOlder", "seenAt"};
+    json_t *out = status ? json_copy((json_t *)status) : json_object(), *proxy;
+    json_t *proxies = json_deep_copy(json_object_get(status, "proxies"));
+    size_t i;
+    json_array_foreach(proxies, i, proxy)
+    {
+        for (size_t k = 0; k < sizeof(counted) / sizeof(counted[0]); k++)
+            json_object_del(proxy, counted[k]);
+    }
+    json_object_del(out, "requests");
+    json_object_set_new(out, "proxies", proxies ? proxies : json_array());
+    return out;
+}
+
 static bool differs_in_substance(const json_t *a, const json_t *b)
 {
-    json_t *x = a ? json_copy((json_t *)a) : json_object(), *y = json_copy((json_t *)b);
-    json_object_del(x, "requests");
-    json_object_del(x, "proxies");
-    json_object_del(y, "requests");
-    json_object_del(y, "proxies");
+    json_t *x = substance(a), *y = substance(b);
     bool differs = !json_equal(x, y);
     json_decref(x);
     json_decref(y);
@@ -244,8 +256,10 @@ static int reconcile(struct job *j, bool pending, struct wt_err *err)
         j->due->at_ms = j->now_ms + j->plan.requeue_ms;
     if (j->plan.next.epoch == 0)
         return 0; /* not started: no status */
-    json_t *proxies = control_reports_proxies(j->r->reports, uid ? uid : "",
-                                              json_object_get(status, "proxies"), j->now_ms);
+    const struct control_report_key key = {
+        .uid = uid ? uid : "", .namespace = model_namespace(j->doc), .name = model_name(j->doc)};
+    json_t *proxies =
+        control_reports_proxies(j->r->reports, &key, json_object_get(status, "proxies"), j->now_ms);
     j->status = control_migration_state_write(&j->plan.next, status, proxies, j->wall_ms);
     json_decref(proxies);
     return j->status && j->base ? apply(j, err) : wt_fail(err, WT_ENOMEM, "out of memory");

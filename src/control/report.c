@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "control/refusal.h"
 #include "health/guard.h"
 #include "model/kind.h"
 
@@ -18,7 +19,7 @@ struct report {
 
 struct control_reports {
     struct wt_map proxies; /* name -> struct report */
-    uint64_t news;
+    uint64_t news, refusals;
 };
 
 struct control_reports *control_reports_new(void)
@@ -83,17 +84,25 @@ static void forget_dead(struct control_reports *r, int64_t now_ms)
     }
 }
 
+static bool is_the_same(const json_t *a, const json_t *b, const char *name)
+{
+    const json_t *x = json_object_get(a, name), *y = json_object_get(b, name);
+    return x == y || json_equal(x, y);
+}
+
+static bool refuses_the_same(const json_t *a, const json_t *b)
+{
+    return is_the_same(a, b, "store") && is_the_same(a, b, "rejected") &&
+           is_the_same(a, b, "notTaken");
+}
+
 /* In what statuses are made of. */
 static bool says_the_same(const json_t *a, const json_t *b)
 {
-    static const char *const names[] = {"store", "rejected", "listeners", "backends"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const json_t *x = json_object_get(a, names[i]), *y = json_object_get(b, names[i]);
-        if (x != y && !json_equal(x, y))
-            return false;
-    }
-    return integer(json_object_get(a, "ack"), "version") ==
-           integer(json_object_get(b, "ack"), "version");
+    return is_the_same(a, b, "listeners") && is_the_same(a, b, "backends") &&
+           refuses_the_same(a, b) &&
+           integer(json_object_get(a, "ack"), "version") ==
+               integer(json_object_get(b, "ack"), "version");
 }
 
 int control_reports_absorb(struct control_reports *r, json_t *report, int64_t now_ms,
@@ -115,6 +124,7 @@ int control_reports_absorb(struct control_reports *r, json_t *report, int64_t no
         }
     }
     r->news += !says_the_same(p->json, report);
+    r->refusals += !refuses_the_same(p->json, report);
     json_incref(report);
     json_decref(p->json);
     *p = (struct report){report, now_ms, wall_ms};
@@ -161,6 +171,11 @@ void control_reports_each(const struct control_reports *r, int64_t now_ms,
 uint64_t control_reports_news(const struct control_reports *r)
 {
     return r->news;
+}
+
+uint64_t control_reports_refusals(const struct control_reports *r)
+{
+    return r->refusals;
 }
 
 int64_t control_reports_silence_ms(const struct control_reports *r, int64_t now_ms)
@@ -437,22 +452,37 @@ static json_t *settle(json_t *entry, const json_t *before, int64_t wall_ms)
     return entry;
 }
 
-json_t *control_reports_proxies(const struct control_reports *r, const char *uid,
-                                const json_t *before, int64_t now_ms)
+/* An older proxy does not tell what all its workers run: it is what it was given. */
+static json_t *proxy_entry(const char *name, const struct report *p,
+                           const struct control_report_key *key)
+{
+    char at[32], object[MODEL_KEY_MAX];
+    const json_t *m = migration_of(p, key->uid), *ack = json_object_get(p->json, "ack");
+    const json_t *runs = json_object_get(m, "runs") ? json_object_get(m, "runs") : m;
+    snprintf(object, sizeof(object), "%s/%s/%s", model_kind_migration->name, key->namespace,
+             key->name);
+    const char *refused = control_refusal_in(p->json, object);
+    json_t *entry = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "name", name, "version",
+        (json_int_t)integer(ack, "version"), "inFlightOlder",
+        (json_int_t)integer(ack, "inFlightOlder"), "step", (json_int_t)integer(runs, "step"),
+        "epoch", (json_int_t)integer(runs, "epoch"), "tableVersion",
+        (json_int_t)integer(runs, "tableVersion"), "seenAt", wt_time_format(p->wall_ms, false, at));
+    if (entry && refused)
+        json_object_set_new(entry, "refused", json_string(refused));
+    return entry;
+}
+
+json_t *control_reports_proxies(const struct control_reports *r,
+                                const struct control_report_key *key, const json_t *before,
+                                int64_t now_ms)
 {
     json_t *list = json_array();
     for (struct wt_map_entry *e = wt_map_first(&r->proxies); e; e = wt_map_next(&r->proxies, e)) {
         const struct report *p = e->value;
-        const json_t *m = migration_of(p, uid), *ack = json_object_get(p->json, "ack");
         if (now_ms - p->at_ms > CONTROL_FORGET_MS)
             continue;
-        char at[32];
-        json_t *entry =
-            json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}", "name", e->key.ptr, "version",
-                      (json_int_t)integer(ack, "version"), "inFlightOlder",
-                      (json_int_t)integer(ack, "inFlightOlder"), "step",
-                      (json_int_t)integer(m, "step"), "epoch", (json_int_t)integer(m, "epoch"),
-                      "seenAt", wt_time_format(p->wall_ms, false, at));
+        json_t *entry = proxy_entry(e->key.ptr, p, key);
         if (entry)
             json_array_append_new(list, settle(entry, before, p->wall_ms));
     }

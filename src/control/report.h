@@ -34,6 +34,9 @@ void control_reports_each(const struct control_reports *r, int64_t now_ms,
  * of the same proxy. */
 uint64_t control_reports_news(const struct control_reports *r);
 
+/* Rises whenever a report says something else of what its proxy does not take. */
+uint64_t control_reports_refusals(const struct control_reports *r);
+
 /* When the next proxy becomes silent if it reports no more (monotonic); INT64_MAX: none can. */
 int64_t control_reports_silence_ms(const struct control_reports *r, int64_t now_ms);
 
@@ -63,8 +66,10 @@ void control_reports_side(const struct control_reports *r, const char *namespace
 json_t *control_reports_count(const struct control_reports *r, const char *uid, const json_t *base,
                               struct control_counts *total);
 
-/* status.proxies; seenAt moves only when something else did, or half a minute has passed. */
-json_t *control_reports_proxies(const struct control_reports *r, const char *uid,
-                                const json_t *before, int64_t now_ms);
+/* status.proxies, of the Migration of key->uid, namespace and name; seenAt moves only when
+ * something else did, or half a minute has passed. */
+json_t *control_reports_proxies(const struct control_reports *r,
+                                const struct control_report_key *key, const json_t *before,
+                                int64_t now_ms);
 
 #endif

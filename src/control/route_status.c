@@ -23,6 +23,9 @@ static const struct control_condition accepted[] = {
                                  "attached to Gateway \"%s\""},
 };
 
+static const struct control_condition not_taken = {"Accepted", MODEL_CONDITION_FALSE,
+                                                   "UnsupportedValue", "%s"};
+
 static const struct control_condition resolved[] = {
     [CONTROL_REF_RESOLVED] = {"ResolvedRefs", MODEL_CONDITION_TRUE, "ResolvedRefs",
                               "all backendRefs are there%s"},
@@ -82,7 +85,7 @@ static void add_condition(json_t *list, const json_t *before, const struct contr
     char message[400];
     struct control_condition c = *row;
     size_t before_name = strcspn(row->message, "%");
-    snprintf(message, sizeof(message), "%.*s%.253s%s", (int)before_name, row->message, about,
+    snprintf(message, sizeof(message), "%.*s%.320s%s", (int)before_name, row->message, about,
              row->message + before_name + 2);
     c.message = message;
     const json_t *generation = json_object_get(json_object_get(doc, "metadata"), "generation");
@@ -125,8 +128,10 @@ json_t *control_route_status(const json_t *doc, const struct control_route_seen 
             continue;
         const json_t *was = conditions_before(before, value);
         json_t *list = json_array();
-        add_condition(list, was, &accepted[seen->parents[i].what],
-                      json_string_value(json_object_get(value, "name")), doc, wall_ms);
+        bool refused = seen->refused && seen->parents[i].what == CONTROL_PARENT_ATTACHED;
+        add_condition(list, was, refused ? &not_taken : &accepted[seen->parents[i].what],
+                      refused ? seen->refused : json_string_value(json_object_get(value, "name")),
+                      doc, wall_ms);
         add_condition(list, was, &resolved[seen->ref], seen->ref_name, doc, wall_ms);
         json_array_append_new(parents,
                               json_pack("{s:O, s:s, s:o}", "parentRef", value, "controllerName",

@@ -1,5 +1,5 @@
 /* The status of an HTTPRoute (Gateway API, RouteStatus): one entry a parent, with what is seen of
- * Gateways and Backends; what proxies do with it is not part of it. */
+ * Gateways and Backends, and whether proxies can take it. */
 #ifndef CONTROL_ROUTE_STATUS_H
 #define CONTROL_ROUTE_STATUS_H
 
@@ -35,6 +35,7 @@ struct control_route_seen {
     struct control_parent_seen parents[CONTROL_PARENTS_MAX]; /* as spec.parentRefs */
     enum control_ref_case ref;                               /* the first that does not resolve */
     char ref_name[256];                                      /* its name */
+    const char *refused; /* by which proxy and why it is not taken; NULL: by none */
 };
 
 /* A parent of a route of namespace `namespace`, against the view of its Gateway. */

@@ -3,8 +3,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/backend_status.h"
+#include "control/refusal.h"
 #include "control/status_observe.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -37,7 +39,8 @@ struct control_status {
     struct duty duties[DUTIES];
     struct control_hosts hosts;       /* of the round of Backends */
     struct control_gateways gateways; /* of the last round of routes */
-    uint64_t news;                    /* of reports, as of the last look */
+    struct control_refusals refusals; /* as of the last look */
+    uint64_t news, n_refusals;        /* of reports; likewise */
     unsigned fresh;
     bool pending, writing;
     uint64_t writes;
@@ -78,6 +81,7 @@ void control_status_free(struct control_status *s)
     }
     control_hosts_done(&s->hosts);
     control_gateways_done(&s->gateways);
+    control_refusals_done(&s->refusals);
     wt_free(s);
 }
 
@@ -183,7 +187,9 @@ static json_t *plan_route(struct control_status *s, json_t *doc, const struct mo
 {
     struct control_route_seen seen;
     struct wt_err err = {0};
-    if (control_route_see(s->store, &s->gateways, doc, &seen, &err) == 0)
+    int r = control_route_see(s->store, &s->gateways, doc, &seen, &err);
+    seen.refused = control_refusals_of(&s->refusals, doc);
+    if (r == 0)
         return control_route_status(doc, &seen, m->wall_ms);
     wt_log(WT_LOG_ERROR, "status of HTTPRoute %s/%s: %s", model_namespace(doc), model_name(doc),
            err.msg);
@@ -215,6 +221,9 @@ static json_t *plan_gateway(struct control_status *s, json_t *doc, const struct 
         return NULL;
     control_gateway_see(s->reports, g->view, control_store_id(s->store), published_version(s, doc),
                         m->now_ms, &seen);
+    const char *refused = control_refusals_of(&s->refusals, doc);
+    if (refused)
+        snprintf(seen.refused, sizeof(seen.refused), "%s", refused);
     for (size_t i = 0; i < CONTROL_LISTENERS_MAX; i++)
         seen.listeners[i].attached_routes = g->attached[i];
     return control_gateway_status(doc, g->view, &seen, m->wall_ms);
@@ -349,10 +358,26 @@ static void work(struct control_status *s, enum duty_kind kind, struct slice *sl
         works[kind].end(s, m);
 }
 
-static void look_at_reports(struct control_status *s, bool pending, int64_t now_ms)
+/* Routes are many: they are looked at again only where refusals changed. */
+static void look_at_refusals(struct control_status *s, const struct moment *m)
 {
+    struct control_refusals now;
+    control_refusals_see(s->reports, control_store_id(s->store), m->now_ms, &now);
+    if (wt_map_len(&now.by_key) || wt_map_len(&s->refusals.by_key))
+        make_all_due(s, ROUTES, m->now_ms);
+    control_refusals_tell(&now, &s->refusals, s->store, m->wall_ms);
+    control_refusals_done(&s->refusals);
+    s->refusals = now;
+    s->n_refusals = control_reports_refusals(s->reports);
+}
+
+static void look_at_reports(struct control_status *s, bool pending, const struct moment *m)
+{
+    int64_t now_ms = m->now_ms;
     unsigned fresh = control_reports_fresh(s->reports, now_ms);
     uint64_t news = control_reports_news(s->reports);
+    if (control_reports_refusals(s->reports) != s->n_refusals || fresh != s->fresh)
+        look_at_refusals(s, m);
     if (news != s->news || fresh != s->fresh || pending != s->pending) {
         make_all_due(s, BACKENDS, now_ms);
         make_all_due(s, GATEWAYS, now_ms);
@@ -367,7 +392,7 @@ int64_t control_status_run(struct control_status *s, bool pending, int64_t now_m
     const struct moment m = {now_ms, wall_ms};
     struct slice slice = {.n = 0};
     int64_t next = control_reports_silence_ms(s->reports, now_ms);
-    look_at_reports(s, pending, now_ms);
+    look_at_reports(s, pending, &m);
     for (unsigned kind = 0; kind < DUTIES; kind++) {
         if (has_to_wait(s, kind))
             continue;

@@ -289,12 +289,11 @@ static void see_proxy(void *ctx, const char *proxy, const json_t *report)
     const json_t *rejected = json_object_get(report, "rejected");
     out->proxies++;
     bool ours = strcmp(text(report, "store"), look->store) == 0;
-    if (!ours || (uint64_t)json_integer_value(ack) < look->version) {
-        if (rejected && !*out->refused)
-            snprintf(out->refused, sizeof(out->refused), "proxy %.60s refuses the snapshot: %.200s",
-                     proxy, text(rejected, "message"));
+    if (rejected && !*out->refused)
+        snprintf(out->refused, sizeof(out->refused), "proxy %.60s refuses the snapshot: %.200s",
+                 proxy, text(rejected, "message"));
+    if (!ours || (uint64_t)json_integer_value(ack) < look->version)
         return;
-    }
     out->have++;
     for (size_t i = 0; i < spec->n_listeners && i < CONTROL_LISTENERS_MAX; i++)
         out->listeners[i].open += is_open(report, spec, &spec->listeners[i]);

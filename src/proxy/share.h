@@ -33,6 +33,9 @@ struct proxy_live {
     struct health_guard *guard;
     _Atomic int64_t epoch, step; /* that the guard counts; written by the publisher's thread only */
     int64_t weight_ppm;          /* likewise */
+    struct {                     /* what all workers run by now; likewise */
+        int64_t epoch, step, table_version;
+    } runs;
     /* Read by workers at every pick; 0: none, epochs start at 1. */
     _Atomic int64_t rolled_back_epoch, taken_back_epoch;
     pthread_mutex_t lock;

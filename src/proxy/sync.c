@@ -127,6 +127,10 @@ static json_t *migration_json(const struct sync *s, const struct proxy_migration
                             (json_int_t)m->step, "weight", m->weight, "held", (int)m->held,
                             "tableVersion", (json_int_t)m->table_version, "requests",
                             requests_json(m), "guard", guard_json(&e), "verdict", verdict_json(m));
+    json_object_set_new(out, "runs",
+                        json_pack("{s:I, s:I, s:I}", "epoch", (json_int_t)m->live->runs.epoch,
+                                  "step", (json_int_t)m->live->runs.step, "tableVersion",
+                                  (json_int_t)m->live->runs.table_version));
     if (out && s->want_bitmaps && m->epoch > 0)
         json_object_set_new(out, "bitmaps", bitmaps_json(m->live->guard));
     return out;
@@ -154,6 +158,16 @@ static json_t *listeners_json(const struct proxy_config *c)
     return out;
 }
 
+static void note_runs(const struct proxy_config *c)
+{
+    for (uint32_t i = 0; i < c->n_migrations; i++) {
+        const struct proxy_migration *m = c->migrations[i];
+        m->live->runs.epoch = m->epoch;
+        m->live->runs.step = m->step;
+        m->live->runs.table_version = m->table_version;
+    }
+}
+
 /* A version counts as acknowledged when every worker runs it. */
 static json_t *ack_json(struct sync *s)
 {
@@ -165,8 +179,10 @@ static json_t *ack_json(struct sync *s)
         atomic_thread_fence(memory_order_acquire); /* pairs with adopt() in worker.c */
         older += proxy_worker_in_flight_older(&p->workers[i]);
     }
-    if (all)
+    if (all) {
         s->acked = p->config->version;
+        note_runs(p->config);
+    }
     return json_pack("{s:I, s:I, s:I}", "version", (json_int_t)s->acked, "workers",
                      (json_int_t)p->shared.n_workers, "inFlightOlder", (json_int_t)older);
 }
@@ -200,14 +216,15 @@ static char *make_report(struct sync *s)
 {
     struct proxy *p = s->proxy;
     json_t *migrations = json_array(), *backends = json_array();
+    json_t *ack = ack_json(s); /* before the migrations: it notes what of them runs */
     for (uint32_t i = 0; i < p->config->n_migrations; i++)
         json_array_append_new(migrations, migration_json(s, p->config->migrations[i]));
     for (uint32_t i = 0; i < p->config->n_backends; i++)
         json_array_append_new(backends, backend_json(p->config->backends[i]));
     json_t *report =
         json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "proxy", p->options->name, "boot", p->boot,
-                  "waitMs", (json_int_t)WAIT_MS, "ack", ack_json(s), "migrations", migrations,
-                  "backends", backends, "listeners", listeners_json(p->config));
+                  "waitMs", (json_int_t)WAIT_MS, "ack", ack, "migrations", migrations, "backends",
+                  backends, "listeners", listeners_json(p->config));
     if (!report)
         return NULL;
     add_position(s, report);

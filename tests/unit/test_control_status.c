@@ -347,6 +347,8 @@ static void entries_of_others_stay(void **unused)
 
 #define OPEN(ports) "\"listeners\": [" ports "]"
 #define ALL OPEN("\"127.0.0.1:80\", \"127.0.0.1:81\", \"127.0.0.1:82\"")
+#define NOT_TAKEN(key)                                                                             \
+    "\"notTaken\": [{\"key\": \"" key "\", \"version\": 9, \"message\": \"bad\"}]"
 #define REJECTED "\"rejected\": {\"version\": 9, \"message\": \"bad\"}"
 
 static const struct gateway_row {
@@ -373,6 +375,19 @@ static const struct gateway_row {
      "Accepted=True/Accepted Programmed=True/Programmed ",
      "Accepted=True/Accepted Programmed=True/Programmed ResolvedRefs=True/ResolvedRefs ",
      NULL},
+    /* It serves what it has, and will not take what is newer. */
+    {{{"p", -1, ALL ", " REJECTED}},
+     "Accepted=True/Accepted Programmed=False/Pending ",
+     "Accepted=True/Accepted Programmed=False/Pending ResolvedRefs=True/ResolvedRefs ",
+     "proxy p refuses the snapshot: bad"},
+    {{{"p", -1, ALL ", " NOT_TAKEN("Gateway/default/web")}},
+     "Accepted=True/Accepted Programmed=False/Pending ",
+     "Accepted=True/Accepted Programmed=False/Pending ResolvedRefs=True/ResolvedRefs ",
+     "proxy p does not take it: bad"},
+    {{{"p", -1, ALL ", " NOT_TAKEN("Gateway/default/other")}},
+     "Accepted=True/Accepted Programmed=True/Programmed ",
+     "Accepted=True/Accepted Programmed=True/Programmed ResolvedRefs=True/ResolvedRefs ",
+     NULL},
     /* An older proxy tells of no listeners. */
     {{{"p", -1, ""}},
      "Accepted=True/Accepted Programmed=True/Programmed ",
@@ -392,6 +407,50 @@ static const struct gateway_row {
      "Accepted=True/Accepted Programmed=True/Programmed ResolvedRefs=True/ResolvedRefs ",
      NULL},
 };
+
+/* Seen when it comes and when it goes, with one event for all the reports that say the same. */
+static void a_route_that_is_not_taken(void **unused)
+{
+    (void)unused;
+    struct world w;
+    char text[200] = "";
+    open_world(&w);
+    put_route(&w, "r", WEB("") RULES(REF));
+    put_route(&w, "other", WEB("") RULES(REF));
+    report(&w, "p", -1, ALL);
+    settle(&w, false);
+    for (int i = 0; i < 3; i++) {
+        report(&w, "p", -1, ALL ", " NOT_TAKEN("HTTPRoute/default/r"));
+        report(&w, "q", -1, ALL ", " NOT_TAKEN("HTTPRoute/default/r"));
+        settle(&w, false);
+    }
+    static const struct {
+        const char *name, *conditions;
+    } rows[] = {{"r", "Accepted=False/UnsupportedValue ResolvedRefs=True/ResolvedRefs "},
+                {"other", "Accepted=True/Accepted ResolvedRefs=True/ResolvedRefs "}};
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *status = status_of(&w, model_kind_http_route, rows[i].name);
+        text[0] = 0;
+        add_conditions(json_array_get(json_object_get(status, "parents"), 0), text, sizeof(text));
+        assert_string_equal(text, rows[i].conditions);
+    }
+    json_t *events = control_store_list(w.store, model_kind_event, NULL);
+    const json_t *event = json_array_get(events, 0);
+    assert_int_equal(json_array_size(events), 1);
+    assert_int_equal(json_integer_value(json_object_get(event, "count")), 1);
+    assert_string_equal(json_string_value(json_object_get(event, "message")),
+                        "proxy p does not take it: bad");
+    json_decref(events);
+    report(&w, "p", -1, ALL);
+    report(&w, "q", -1, ALL);
+    settle(&w, false);
+    text[0] = 0;
+    add_conditions(
+        json_array_get(json_object_get(status_of(&w, model_kind_http_route, "r"), "parents"), 0),
+        text, sizeof(text));
+    assert_string_equal(text, rows[1].conditions);
+    close_world(&w);
+}
 
 static void gateways(void **unused)
 {
@@ -421,7 +480,8 @@ static void gateways(void **unused)
         assert_non_null(strstr(third, "ResolvedRefs=False/InvalidRouteKinds"));
         assert_int_equal(
             json_array_size(json_object_get(json_array_get(listeners, 2), "supportedKinds")), 0);
-        bool open = strstr(row->conditions, "Programmed=True") || i == 5; /* some of them */
+        bool some = row->reports[0].ack < 0 && strstr(row->reports[0].more, "127.0.0.1:80");
+        bool open = some || strstr(row->conditions, "Programmed=True");
         assert_int_equal(json_object_get(status, "addresses") != NULL, open);
         assert_null(status_of(&w, model_kind_gateway, "foreign"));
         close_world(&w);
@@ -678,6 +738,7 @@ int main(void)
         cmocka_unit_test(routes),
         cmocka_unit_test(a_ref_of_a_wrong_kind),
         cmocka_unit_test(entries_of_others_stay),
+        cmocka_unit_test(a_route_that_is_not_taken),
         cmocka_unit_test(gateways),
         cmocka_unit_test(writes_only_what_changes),
         cmocka_unit_test(silence_is_not_zero),

@@ -659,6 +659,41 @@ static void silence_is_not_zero(void **unused)
     control_reports_free(r);
 }
 
+/* What runs is what all workers run, not what the proxy was given; and why it stays there. */
+static void proxies_tell_what_they_run(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *more;
+        int table;
+        const char *refused;
+    } rows[] = {
+        {"{}", 1, NULL},
+        {"{\"runs\": {\"epoch\": 1, \"step\": 0, \"tableVersion\": 7}}", 7, NULL},
+        {"{\"rejected\": {\"version\": 9, \"message\": \"all\"}}", 1, "all"},
+        {"{\"notTaken\": [{\"key\": \"Migration/n/m\", \"message\": \"this\"}]}", 1, "this"},
+        {"{\"notTaken\": [{\"key\": \"Migration/n/x\", \"message\": \"that\"}]}", 1, NULL},
+    };
+    const struct control_report_key key = {.uid = "u", .namespace = "n", .name = "m"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct control_reports *r = control_reports_new();
+        json_t *one = report("p1", "a", 5), *more = json_loads(rows[i].more, 0, NULL);
+        json_t *runs = json_object_get(more, "runs");
+        json_object_update(runs ? json_array_get(json_object_get(one, "migrations"), 0) : one,
+                           more);
+        assert_int_equal(control_reports_absorb(r, one, 1000, 1000, NULL), 0);
+        json_t *list = control_reports_proxies(r, &key, NULL, 1000);
+        const json_t *entry = json_array_get(list, 0);
+        const char *refused = json_string_value(json_object_get(entry, "refused"));
+        assert_int_equal(json_integer_value(json_object_get(entry, "tableVersion")), rows[i].table);
+        assert_string_equal(refused ? refused : "", rows[i].refused ? rows[i].refused : "");
+        json_decref(list);
+        json_decref(more);
+        json_decref(one);
+        control_reports_free(r);
+    }
+}
+
 static void counts_go_on_over_boots(void **unused)
 {
     (void)unused;
@@ -721,6 +756,7 @@ int main(void)
         cmocka_unit_test(events_count_and_are_bounded),
         cmocka_unit_test(a_status_without_effect_is_not_published),
         cmocka_unit_test(silence_is_not_zero),
+        cmocka_unit_test(proxies_tell_what_they_run),
         cmocka_unit_test(counts_go_on_over_boots),
         cmocka_unit_test(a_lost_site_key_is_taken_back),
     };

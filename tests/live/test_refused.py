@@ -1,0 +1,126 @@
+"""What a proxy cannot or does not take is seen: in the log, in conditions and events, in `migrate status` and by who aborts."""
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import threading
+
+import pytest
+import rig
+from crossing_rig import GATEWAYS, Service, Up, route
+
+ROUTES, WEB = f"{GATEWAYS}/httproutes", f"{GATEWAYS}/gateways/web"
+FIRST_HALF = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
+
+
+def sets(field, value="1"):
+    return [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": field, "value": value}]}}]
+
+
+@pytest.fixture
+def up(tmp_path):
+    u = Up(tmp_path).start()
+    try:
+        yield u.wait_ready()
+    finally:
+        u.close()
+
+
+def watari(*words):
+    return subprocess.run([rig.binary(), *words], capture_output=True, text=True, timeout=60)
+
+
+def migrate(up, *words):
+    return watari("migrate", *words, "--state-dir", str(up.state))
+
+
+def conditions(of):
+    return {c["type"]: c for c in of.get("conditions", [])}
+
+
+def sides(port, host, users=40):
+    return {rig.ask(port, host=host, fields=[f"Cookie: sid=u{n}"]).body for n in range(users)}
+
+
+def halfway(up):
+    s = Service(up, "shop")
+    rig.wait_for(lambda: rig.ask(up.port, host="shop.test").status == 200, 10, "shop to be served")
+    s.migrate(FIRST_HALF).wait_in_force(50)
+    assert len(sides(up.port, "shop.test")) == 2
+    return s
+
+
+def test_reserved_fields_are_refused_before_they_are_stored(up):
+    s = Service(up, "shop")
+    try:
+        rig.wait_for(lambda: rig.ask(up.port, host="shop.test").status == 200, 10, "shop to be served")
+        file = up.directory / "route.yaml"
+        for name in ("Content-Length", "connection"):
+            file.write_text(json.dumps(route("odd", "shop-old", sets(name))))
+            for words in (["validate"], ["apply", "--state-dir", str(up.state)]):
+                done = watari(*words, "-f", str(file))
+                assert done.returncode != 0 and "the proxy alone sets it" in done.stderr, done
+            assert up.api("POST", ROUTES, json.loads(file.read_text()))[0] == 422
+        assert up.api("GET", f"{ROUTES}/odd")[0] == 404
+    finally:
+        s.close()
+
+
+def test_host_that_is_set_reaches_the_backend(world):
+    origin = world.origin("one")
+    site = rig.Site().backend("one", origin).route("one", [{"backendRefs": [rig.ref("one")], "filters": sets("Host", "in.example:81")}])
+    assert world.proxy(site).ask(host="one.test").seen("host") == ["in.example:81"]
+
+
+class Reporter(threading.Thread):
+    """A proxy that reports, and takes nothing."""
+
+    def __init__(self, up, name, **report):
+        super().__init__(daemon=True)
+        (self.path,) = up.state.rglob("api.sock")
+        self.report = {"proxy": name, "boot": "1", "waitMs": 100, "have": 1, "ack": {"version": 1}, "listeners": [], **report}
+        self.ended, self.store = threading.Event(), ""
+        self.start()
+
+    def run(self):
+        while not self.ended.is_set():
+            c = http.client.HTTPConnection("control")
+            c.sock = socket.socket(socket.AF_UNIX)
+            c.sock.settimeout(5)
+            with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(c):
+                c.sock.connect(str(self.path))
+                c.request("POST", "/watari.dev/sync/v1", json.dumps({**self.report, "store": self.store}))
+                self.store = json.loads(c.getresponse().read())["store"]
+            self.ended.wait(0.1)
+
+    def close(self):
+        self.ended.set()
+        self.join(10)
+
+
+def test_an_abort_that_a_proxy_has_not_taken_up_is_not_done(up):
+    s = halfway(up)
+    try:
+        doc = up.migration("shop")
+        runs = {k: doc["status"][k] for k in ("epoch", "step", "tableVersion")}
+        stays = {"uid": doc["metadata"]["uid"], "namespace": "default", "name": "shop", "weight": 50, **runs}
+        other = Reporter(up, "other", migrations=[stays], rejected={"version": 9, "message": "no room"})
+        try:
+            s.wait(lambda st: len(st["proxies"]) == 2, what="the other proxy")
+            assert "2 of 2 run this step" in migrate(up, "status", "shop").stdout
+            done = migrate(up, "abort", "shop", "--wait", "2s")
+            assert done.returncode == 1 and not done.stdout, done
+            assert "proxy other does not run it (no room): its users are where they were" in done.stderr
+            told = migrate(up, "status", "shop").stdout
+            assert "1 of 2 run this step" in told and "other does not: it runs snapshot 1, attempt 1, table 1 of 2; no room" in told, told
+            gateway = conditions(up.api("GET", WEB)[1]["status"])["Programmed"]
+            assert gateway["status"] == "False" and gateway["message"] == "proxy other refuses the snapshot: no room", gateway
+            assert [e["involvedObject"]["kind"] for e in up.events("NotTaken")] == ["Gateway"]
+        finally:
+            other.close()
+        rig.wait_for(lambda: conditions(up.api("GET", WEB)[1]["status"])["Programmed"]["status"] == "True", 20,
+                     "the Gateway to be programmed without it")  # fmt: skip
+    finally:
+        s.close()
