@@ -48,8 +48,16 @@ static void entry_free(struct entry *e)
 {
     wt_list_remove(&e->link);
     json_decref(e->item.doc);
+    wt_free(e->item.wrong);
     wt_free((char *)e->item.key.ptr);
     wt_free(e);
+}
+
+/* A document that is wrong may not say; its key does. */
+static const struct model_kind *kind_of(struct wt_str key, const json_t *doc)
+{
+    const struct model_kind *kind = model_kind_of(doc);
+    return kind ? kind : model_kind_find(wt_str_sub(key, 0, wt_str_find(key, '/')));
 }
 
 static struct entry *entry_new(struct wt_str key, uint64_t version, json_t *doc)
@@ -61,8 +69,8 @@ static struct entry *entry_new(struct wt_str key, uint64_t version, json_t *doc)
         wt_free(copy);
         return NULL;
     }
-    e->item = (struct model_item){{copy, key.len}, version, json_incref(doc)};
-    e->kind = model_kind_of(doc);
+    e->item = (struct model_item){{copy, key.len}, version, json_incref(doc), NULL};
+    e->kind = kind_of(key, doc);
     wt_list_init(&e->link);
     return e;
 }
@@ -137,7 +145,9 @@ static void replace_doc(struct entry *e, uint64_t version, json_t *doc)
     json_t *old = e->item.doc;
     e->item.doc = json_incref(doc);
     e->item.version = version;
-    e->kind = model_kind_of(doc);
+    e->kind = kind_of(e->item.key, doc);
+    wt_free(e->item.wrong);
+    e->item.wrong = NULL;
     json_decref(old);
 }
 
@@ -255,7 +265,27 @@ struct delta {
     const json_t *set, *remove;
     uint64_t from, to;
     bool same_store;
+    struct wt_map wrong; /* key -> the sentence about a document that is new and wrong */
 };
+
+static void delta_done(struct delta *d)
+{
+    for (struct wt_map_entry *e = wt_map_first(&d->wrong); e; e = wt_map_next(&d->wrong, e))
+        wt_free(e->value);
+    wt_map_done(&d->wrong);
+}
+
+static int note_wrong(struct delta *d, struct wt_str key, const char *sentence, struct wt_err *err)
+{
+    void *old = NULL;
+    char *copy = wt_str_dup(wt_str_z(sentence));
+    if (!copy || wt_map_put(&d->wrong, key, copy, &old) < 0) {
+        wt_free(copy);
+        return wt_fail(err, WT_ENOMEM, "no memory");
+    }
+    wt_free(old);
+    return 0;
+}
 
 struct delta_item {
     struct wt_str key;
@@ -283,7 +313,7 @@ static bool is_unchanged(const struct model_snapshot *s, const struct delta *d,
     return e && d->same_store && (e->item.version == i->version || json_equal(e->item.doc, i->doc));
 }
 
-static int check_item(const struct model_snapshot *s, const struct delta *d, const json_t *v,
+static int check_item(const struct model_snapshot *s, struct delta *d, const json_t *v,
                       struct wt_err *err)
 {
     struct delta_item i;
@@ -297,15 +327,15 @@ static int check_item(const struct model_snapshot *s, const struct delta *d, con
     struct model_errors errors = {0};
     int r = model_check(i.doc, NULL, NULL, &errors);
     if (r < 0)
-        r = wt_fail(err, r, "%.100s: %s", i.key.ptr,
-                    errors.n_errors ? errors.errors[0].text : "no memory");
+        r = errors.n_errors ? note_wrong(d, i.key, errors.errors[0].text, err)
+                            : wt_fail(err, r, "%.100s: no memory", i.key.ptr);
     else if (!wt_str_eq(i.key, wt_str_z(model_key(i.doc, key, sizeof(key)))))
         r = wt_fail(err, WT_EINVAL, "%.100s is the key of %s", i.key.ptr, key);
     model_errors_done(&errors);
     return r;
 }
 
-static int check_delta(const struct model_snapshot *s, const struct delta *d, struct wt_err *err)
+static int check_delta(const struct model_snapshot *s, struct delta *d, struct wt_err *err)
 {
     size_t i;
     json_t *v;
@@ -337,8 +367,12 @@ static int read_delta(const struct model_snapshot *s, struct wt_str store, const
     if (d.from && (!d.same_store || d.from != s->version))
         return wt_fail(err, WT_ECONFLICT, "snapshot: the delta starts at version %llu, not at %llu",
                        (unsigned long long)d.from, (unsigned long long)s->version);
-    *out = d;
-    return check_delta(s, &d, err);
+    int r = check_delta(s, &d, err);
+    if (r < 0)
+        delta_done(&d);
+    else
+        *out = d;
+    return r;
 }
 
 /* Puts in the items that are new; takes them all out again when one fails. */
@@ -372,7 +406,7 @@ static void remove_key(struct model_snapshot *s, struct wt_str key)
 }
 
 /* Nothing here can fail. */
-static void commit(struct model_snapshot *s, const struct delta *d)
+static void commit(struct model_snapshot *s, struct delta *d)
 {
     struct delta_item item;
     size_t i;
@@ -385,6 +419,11 @@ static void commit(struct model_snapshot *s, const struct delta *d)
         struct entry *e = wt_map_get(&s->map, item.key);
         if (!is_unchanged(s, d, &item))
             replace_doc(e, item.version, item.doc);
+        char *wrong = wt_map_take(&d->wrong, item.key);
+        if (wrong) {
+            wt_free(e->item.wrong);
+            e->item.wrong = wrong;
+        }
         e->seen = s->applies;
     }
     json_array_foreach(d->remove, i, v)
@@ -417,6 +456,7 @@ int model_snapshot_apply(struct model_snapshot *s, struct wt_str store, const js
     r = d.same_store || name ? add_new(s, d.set) : WT_ENOMEM;
     if (r < 0) {
         wt_free(name);
+        delta_done(&d);
         return wt_fail(err, r, "snapshot: no memory");
     }
     if (name) {
@@ -424,5 +464,6 @@ int model_snapshot_apply(struct model_snapshot *s, struct wt_str store, const js
         s->store = name;
     }
     commit(s, &d);
+    delta_done(&d);
     return 0;
 }

@@ -20,6 +20,7 @@ struct model_item {
     struct wt_str key; /* terminated; lives as long as the item */
     uint64_t version;  /* at which it changed last */
     json_t *doc;       /* owned by the set */
+    char *wrong;       /* what model_check has against it; NULL: nothing */
 };
 
 struct model_snapshot *model_snapshot_new(struct wt_str store); /* NULL without memory */
@@ -55,10 +56,11 @@ const struct model_item *model_snapshot_next(const struct model_snapshot *s,
 int model_snapshot_delta(const struct model_snapshot *s, struct wt_str store, uint64_t since,
                          json_t **out);
 
-/* Applies a delta that belongs to `store`. All or nothing: a delta that is wrong, of a kind that is
- * not known, or does not start at this set's version (and is not full) leaves the set as it was
- * (WT_EINVAL, WT_ECONFLICT). A full delta replaces the set and takes the store's id over; documents
- * that are the same keep their json_t and version. Documents go through model_check. */
+/* Applies a delta that belongs to `store`. All or nothing: a delta that is wrong, or does not start
+ * at this set's version (and is not full) leaves the set as it was (WT_EINVAL, WT_ECONFLICT). A
+ * full delta replaces the set and takes the store's id over; documents that are the same keep their
+ * json_t and version. Documents go through model_check; one that another release took for right is
+ * put in with what is wrong, so that it costs itself alone. */
 int model_snapshot_apply(struct model_snapshot *s, struct wt_str store, const json_t *delta,
                          struct wt_err *err);
 

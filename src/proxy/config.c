@@ -123,6 +123,14 @@ static int leave_out(struct builder *b, const struct model_item *item, bool kept
     return r < 0 ? no_memory(err) : 0;
 }
 
+/* A view of what model_check is against may lack what its readers rely on. */
+static bool is_wrong(const struct model_item *item, struct wt_err *why)
+{
+    if (item->wrong)
+        wt_fail(why, WT_EINVAL, "%s", item->wrong);
+    return item->wrong;
+}
+
 /* What its views point into lives as long as the config. */
 static int put_document(struct builder *b, struct wt_str key, json_t *doc, uint64_t version,
                         struct proxy_document **out, struct wt_err *err)
@@ -148,7 +156,7 @@ static int take_document(struct builder *b, const struct model_item *item,
     json_t *doc = item->doc;
     uint64_t version = item->version;
     *out = NULL;
-    if (view(b, doc, out_view, &why) < 0) {
+    if (is_wrong(item, &why) || view(b, doc, out_view, &why) < 0) {
         int r = leave_out(b, item, old, "it is not in force", &why, err);
         if (r < 0 || !old || view(b, old->doc, out_view, &why) < 0)
             return r;
@@ -300,7 +308,7 @@ static int take_backend(struct builder *b, const struct model_item *item,
 {
     struct wt_err why;
     struct proxy_backend *before = known(b, full_name(item));
-    if (make_backend(b, item, out, &why) == 0)
+    if (!is_wrong(item, &why) && make_backend(b, item, out, &why) == 0)
         return 0;
     *out = before ? proxy_backend_ref(before) : NULL;
     return leave_out(b, item, before, "requests to it get 500", &why, err);
@@ -386,7 +394,7 @@ static int take_migration(struct builder *b, const struct model_item *item,
     struct wt_err why;
     struct proxy_migration *before = known_migration(b, item);
     bool same = before && before->version == item->version;
-    if (!same && make_migration(b, item, out, &why) == 0)
+    if (!same && !is_wrong(item, &why) && make_migration(b, item, out, &why) == 0)
         return 0;
     *out = before ? proxy_migration_ref(before) : NULL;
     return same ? 0 : leave_out(b, item, before, "it is not in force", &why, err);
@@ -575,15 +583,20 @@ static int make_piece(struct builder *b, const struct model_item *item,
     const struct model_http_route *view = NULL;
     struct wt_err why, again;
     int r = model_http_route_view(item->doc, &arena, &view, &why);
-    if (r == 0)
-        r = proxy_route_piece_new(view, item->version, out, &why);
-    else
+    if (r < 0)
         view = NULL;
+    else if (is_wrong(item, &why))
+        r = WT_EINVAL;
+    else
+        r = proxy_route_piece_new(view, item->version, out, &why);
     if (r < 0) {
-        if (old || !view || proxy_route_piece_new_partly(view, out, &again) < 0)
+        if (old || !view || proxy_route_piece_new_partly(view, !item->wrong, out, &again) < 0)
             *out = NULL;
-        r = leave_out(b, item, old, *out ? "rules with it answer 500" : "it is not served", &why,
-                      err);
+        r = leave_out(b, item, old,
+                      !*out         ? "it is not served"
+                      : item->wrong ? "it answers 500"
+                                    : "rules with it answer 500",
+                      &why, err);
     }
     wt_arena_done(&arena);
     return r;
@@ -637,6 +650,20 @@ static uint32_t resolve(void *ctx, const struct proxy_rule *rule, const struct p
     }
     c->targets[c->n_targets] = t;
     return c->n_targets++;
+}
+
+/* Of kinds that a later release brought. */
+static int add_unknown(struct builder *b, struct wt_err *err)
+{
+    int r = 0;
+    for (const struct model_item *i = model_snapshot_next(b->snapshot, NULL, NULL); r == 0 && i;
+         i = model_snapshot_next(b->snapshot, NULL, i)) {
+        struct wt_str kind = wt_str_sub(i->key, 0, wt_str_find(i->key, '/'));
+        struct wt_err why;
+        if (is_wrong(i, &why) && !model_kind_find(kind))
+            r = leave_out(b, i, false, "it is not in force", &why, err);
+    }
+    return r;
 }
 
 static int add_routes(struct builder *b, struct wt_err *err)
@@ -696,6 +723,8 @@ int proxy_config_build(const struct model_snapshot *snapshot, struct proxy_confi
         r = add_listeners(&b, err);
     if (r == 0)
         r = add_routes(&b, err);
+    if (r == 0)
+        r = add_unknown(&b, err);
     wt_arena_done(&b.arena);
     if (r < 0) {
         proxy_config_unref(c);

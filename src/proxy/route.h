@@ -51,10 +51,11 @@ struct proxy_route_piece; /* refcounted, immutable, any thread; owns all it hold
 int proxy_route_piece_new(const struct model_http_route *view, uint64_t version,
                           struct proxy_route_piece **out, struct wt_err *err) WT_NODISCARD;
 
-/* The same of one that proxy_route_piece_new() refuses: rules that do not compile answer 500, the
- * others are served. Its version is PROXY_ROUTE_PARTLY, which no document has. */
+/* The same of one that proxy_route_piece_new() refuses, or that is not right (`serves` false):
+ * rules that do not compile answer 500, or all do. Its version is PROXY_ROUTE_PARTLY, which no
+ * document has. */
 #define PROXY_ROUTE_PARTLY 0
-int proxy_route_piece_new_partly(const struct model_http_route *view,
+int proxy_route_piece_new_partly(const struct model_http_route *view, bool serves,
                                  struct proxy_route_piece **out, struct wt_err *err) WT_NODISCARD;
 
 struct proxy_route_piece *proxy_route_piece_ref(struct proxy_route_piece *p);

@@ -12,6 +12,7 @@
 struct maker {
     struct proxy_route_piece *p;
     bool failed;
+    bool refuses; /* all rules answer 500 */
     bool partly; /* a rule that does not compile answers 500 (Gateway API, HTTPRouteRule.filters) */
 };
 
@@ -206,8 +207,9 @@ static int make_rules(struct maker *m, const struct model_http_route_spec *spec,
         make_conds(m, from, i);
         if (m->failed || !z)
             return wt_fail(err, WT_ENOMEM, "no memory");
-        int r =
-            proxy_filters_compile(from->filters, from->n_filters, &p->arena, &rule->filters, err);
+        int r = m->refuses ? WT_EINVAL
+                           : proxy_filters_compile(from->filters, from->n_filters, &p->arena,
+                                                   &rule->filters, err);
         if (r < 0 && !m->partly)
             return wt_wrap(err, r, "spec.rules[%u]", i);
         if (r < 0)
@@ -217,7 +219,7 @@ static int make_rules(struct maker *m, const struct model_http_route_spec *spec,
 }
 
 static int make_piece(const struct model_http_route *view, uint64_t version, bool partly,
-                      struct proxy_route_piece **out, struct wt_err *err)
+                      bool refuses, struct proxy_route_piece **out, struct wt_err *err)
 {
     if (!view->metadata || !view->spec)
         return wt_fail(err, WT_EINVAL, "HTTPRoute: metadata or spec is missing");
@@ -227,7 +229,7 @@ static int make_piece(const struct model_http_route *view, uint64_t version, boo
     p->refs = 1;
     p->version = version;
     p->arena = wt_arena_make(PIECE_BYTES_MAX);
-    struct maker m = {.p = p, .partly = partly};
+    struct maker m = {.p = p, .partly = partly, .refuses = refuses};
     p->created_ms = view->metadata->creation_timestamp_ms;
     p->namespace_ = copy(&m, view->metadata->namespace);
     p->key = join(&m, p->namespace_, view->metadata->name);
@@ -246,13 +248,13 @@ static int make_piece(const struct model_http_route *view, uint64_t version, boo
 int proxy_route_piece_new(const struct model_http_route *view, uint64_t version,
                           struct proxy_route_piece **out, struct wt_err *err)
 {
-    return make_piece(view, version, false, out, err);
+    return make_piece(view, version, false, false, out, err);
 }
 
-int proxy_route_piece_new_partly(const struct model_http_route *view,
+int proxy_route_piece_new_partly(const struct model_http_route *view, bool serves,
                                  struct proxy_route_piece **out, struct wt_err *err)
 {
-    return make_piece(view, PROXY_ROUTE_PARTLY, true, out, err);
+    return make_piece(view, PROXY_ROUTE_PARTLY, true, !serves, out, err);
 }
 
 struct proxy_route_piece *proxy_route_piece_ref(struct proxy_route_piece *p)

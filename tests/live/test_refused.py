@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import socket
+import sqlite3
 import subprocess
 import threading
 
@@ -44,6 +45,11 @@ def sides(port, host, users=40):
     return {rig.ask(port, host=host, fields=[f"Cookie: sid=u{n}"]).body for n in range(users)}
 
 
+def accepted(up, name):
+    parents = up.api("GET", f"{ROUTES}/{name}")[1].get("status", {}).get("parents", [{}])
+    return conditions(parents[0]).get("Accepted", {})
+
+
 def halfway(up):
     s = Service(up, "shop")
     rig.wait_for(lambda: rig.ask(up.port, host="shop.test").status == 200, 10, "shop to be served")
@@ -72,6 +78,50 @@ def test_host_that_is_set_reaches_the_backend(world):
     origin = world.origin("one")
     site = rig.Site().backend("one", origin).route("one", [{"backendRefs": [rig.ref("one")], "filters": sets("Host", "in.example:81")}])
     assert world.proxy(site).ask(host="one.test").seen("host") == ["in.example:81"]
+
+
+def tamper(up, name, old, new):
+    """Into the store past the API, as a control of another release may have written it; all is stopped meanwhile."""
+    up.process.terminate()
+    up.process.wait(15)
+    (path,) = up.state.rglob("control.db")
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        rv = db.execute("SELECT max(rv) FROM objects").fetchone()[0] + 100
+        text = db.execute("SELECT doc FROM objects WHERE name = ? AND kind = 'HTTPRoute'", [name]).fetchone()[0]
+        doc = json.loads(text.replace(f'"{old}"', f'"{new}"'))
+        doc["metadata"]["resourceVersion"] = str(rv)
+        changed = db.execute("UPDATE objects SET doc = ?, rv = ? WHERE name = ? AND kind = 'HTTPRoute'", [json.dumps(doc), rv, name])
+        assert changed.rowcount == 1
+        db.execute("UPDATE kv SET value = ? WHERE key = 'rv'", [str(rv)])
+    up.start().wait_ready()
+
+
+def test_an_abort_comes_through_beside_a_route_that_does_not_compile(up):
+    s = halfway(up)
+    try:
+        assert up.api("POST", ROUTES, route("odd", "shop-old", sets("X-Odd")))[0] == 201
+        rig.wait_for(lambda: rig.ask(up.port, host="odd.test").status == 200, 10, "odd to be served")
+        kept = lambda: any(b"X-Odd" in f.read_bytes() for f in up.state.rglob("snapshot"))  # noqa: E731
+        rig.wait_for(kept, 10, "the proxy to have odd on its disk")
+        tamper(up, "odd", "X-Odd", "Content-Length")
+        named = "HTTPRoute/default/odd is not taken"
+        rig.wait_for(lambda: named in up.errors(), 15, "the log to name it: " + up.tail())
+        assert rig.ask(up.port, host="odd.test").status == 200  # as before
+        rig.wait_for(lambda: accepted(up, "odd").get("status") == "False", 15, "the condition")
+        condition = accepted(up, "odd")
+        assert condition["reason"] == "UnsupportedValue" and '"Content-Length"' in condition["message"], condition
+        (event,) = up.events("NotTaken")
+        assert event["involvedObject"]["name"] == "odd" and "what it said before stays" in event["message"]
+        done = migrate(up, "abort", "shop")
+        assert done.returncode == 0, done
+        assert sides(up.port, "shop.test") == {b"old\n"}
+        assert "1 of 1 run this step" in migrate(up, "status", "shop").stdout
+        fixed = up.api("GET", f"{ROUTES}/odd")[1]
+        fixed["spec"]["rules"][0]["filters"] = sets("X-Odd")
+        assert up.api("PUT", f"{ROUTES}/odd", fixed)[0] == 200
+        rig.wait_for(lambda: accepted(up, "odd").get("status") == "True", 15, "the condition to go")
+    finally:
+        s.close()
 
 
 class Reporter(threading.Thread):

@@ -170,16 +170,6 @@ static const struct {
     {"{\"from\":1,\"to\":2,\"set\":[{\"key\":\"Backend/default/"
      "c\",\"version\":2,\"object\":" OBJECT("b") "}]}",
      "snapshot: Backend/default/c is the key of Backend/default/b"},
-    {"{\"from\":1,\"to\":2,\"set\":[{\"key\":\"Backend/default/"
-     "b\",\"version\":2,\"object\":" OBJECT(
-         "b") "},"
-              "{\"key\":\"Pod/default/"
-              "b\",\"version\":2,\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\"}}]}",
-     "snapshot: Pod/default/b: kind: \"Pod\" is unknown"},
-    {"{\"from\":0,\"to\":2,\"set\":[{\"key\":\"Backend/default/b\",\"version\":2,\"object\":"
-     "{\"apiVersion\":\"watari.dev/"
-     "v1alpha1\",\"kind\":\"Backend\",\"metadata\":{\"name\":\"b\"},\"spec\":{}}}]}",
-     "snapshot: Backend/default/b: spec: needs exactly one of endpoints,dns,file"},
     {"{\"from\":1,\"to\":2,\"set\":[],\"remove\":[1]}", "snapshot: remove holds what is no key"},
 };
 
@@ -198,6 +188,40 @@ static void test_wrong_deltas(void **state)
         json_decref(delta);
     }
     model_snapshot_free(s);
+}
+
+/* A document that is wrong is there with what is wrong, until another takes its place; it costs
+ * neither the others nor, on disk, the set. */
+static void test_wrong_documents(void **state)
+{
+    struct model_snapshot *s = model_snapshot_new(WT_STR("one")), *read = NULL;
+    wt_autobuf struct wt_buf bytes = wt_buf_make(1 << 20);
+    put(s, "a", 1, 1);
+    json_t *delta = json_loads(
+        "{\"from\":1,\"to\":2,\"set\":[{\"key\":\"Pod/default/p\",\"version\":2,\"object\":"
+        "{\"apiVersion\":\"v1\",\"kind\":\"Pod\"}},"
+        "{\"key\":\"Backend/default/a\",\"version\":2,\"object\":{\"apiVersion\":\"watari.dev/"
+        "v1alpha1\",\"kind\":\"Backend\",\"metadata\":{\"name\":\"a\"},\"spec\":{}}},"
+        "{\"key\":\"Backend/default/b\",\"version\":2,\"object\":" OBJECT("b") "}]}",
+        0, NULL);
+    assert_int_equal(model_snapshot_apply(s, WT_STR("one"), delta, NULL), 0);
+    json_decref(delta);
+    assert_int_equal(model_snapshot_encode(s, &bytes), 0);
+    assert_int_equal(model_snapshot_decode(wt_buf_str(&bytes), &read, NULL), 0);
+    struct model_snapshot *sets[] = {s, read};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(model_snapshot_version(sets[i]), 2);
+        assert_int_equal(model_snapshot_len(sets[i]), 3);
+        assert_null(model_snapshot_get(sets[i], WT_STR("Backend/default/b"))->wrong);
+        assert_string_equal(model_snapshot_get(sets[i], WT_STR("Pod/default/p"))->wrong,
+                            "kind: \"Pod\" is unknown");
+        assert_string_equal(model_snapshot_get(sets[i], WT_STR("Backend/default/a"))->wrong,
+                            "spec: needs exactly one of endpoints,dns,file");
+        put(sets[i], "a", 3, 1);
+        assert_null(model_snapshot_get(sets[i], WT_STR("Backend/default/a"))->wrong);
+    }
+    model_snapshot_free(s);
+    model_snapshot_free(read);
 }
 
 static void test_bytes(void **state)
@@ -284,13 +308,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_deltas),
-        cmocka_unit_test(test_the_same_again),
-        cmocka_unit_test(test_other_store),
-        cmocka_unit_test(test_wrong_deltas),
-        cmocka_unit_test(test_removals_are_bounded),
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_kinds_in_turn),
+        cmocka_unit_test(test_deltas),          cmocka_unit_test(test_the_same_again),
+        cmocka_unit_test(test_other_store),     cmocka_unit_test(test_wrong_deltas),
+        cmocka_unit_test(test_wrong_documents), cmocka_unit_test(test_removals_are_bounded),
+        cmocka_unit_test(test_bytes),           cmocka_unit_test(test_kinds_in_turn),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,36 @@ static void rules_of_a_new_route_answer_500(void **state)
     rig_done(&r);
 }
 
+/* As control of an earlier release took it for right: what of it can be read is where it answers.
+ */
+static void a_route_that_is_wrong(void **state)
+{
+    struct rig r, from = {.version = 100};
+    json_t *delta;
+    set_site(&r);
+    from.snapshot = model_snapshot_new(WT_STR("store"));
+    rig_set_gateway(&from);
+    rig_set_backend(&from, "old", 1, 1);
+    set_filter(&from, "old", "Trailer");
+    assert_int_equal(model_snapshot_delta(from.snapshot, WT_STR(""), 0, &delta), 0);
+    assert_int_equal(model_snapshot_apply(r.snapshot, WT_STR("store"), delta, NULL), 0);
+    r.version = from.version;
+    publish(&r);
+    assert_left_out(&r, "HTTPRoute/default/shop",
+                    "the proxy alone sets it, no filter may; what it");
+    assert_string_equal(leads_to(&r, "/a"), "default/old");
+    /* After a restart nothing is left of what it said before. */
+    proxy_config_unref(r.config);
+    r.config = NULL;
+    publish(&r);
+    assert_left_out(&r, "HTTPRoute/default/shop", "no filter may; it answers 500");
+    assert_string_equal(leads_to(&r, "/a"), "500");
+    assert_string_equal(leads_to(&r, "/b"), "500");
+    json_decref(delta);
+    model_snapshot_free(from.snapshot);
+    rig_done(&r);
+}
+
 static void a_route_that_cannot_be_read(void **state)
 {
     struct rig r;
@@ -296,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_route_stays_as_it_was),
         cmocka_unit_test(rules_of_a_new_route_answer_500),
+        cmocka_unit_test(a_route_that_is_wrong),
         cmocka_unit_test(a_route_that_cannot_be_read),
         cmocka_unit_test(a_backend_stays_as_it_was),
         cmocka_unit_test(a_new_backend_is_left_out),
