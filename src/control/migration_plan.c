@@ -269,7 +269,7 @@ static void carry_out_verdict(struct control_work *w)
     }
     n->held = false;
     control_work_say(w, MODEL_PHASE_ROLLED_BACK, "rolled back: %s", n->verdict.message);
-    control_work_event(w, true, "RolledBack", "all users are on the old side: %s",
+    control_work_event(w, true, "RolledBack", "all users go to the old side: %s",
                        n->verdict.message);
 }
 
