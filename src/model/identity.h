@@ -2,9 +2,9 @@
  *
  * The cookie carries 8 bytes of identity and 8 bytes of SipHash over them under the site's key, in
  * base64url: 22 characters. The identity comes from the configured key (session cookie, header,
- * client address) on first sight, and from random bytes where there is none. From then on the
- * cookie rules, so that a login or a new session id never moves a user. A key declared `stable` (an
- * account id) overrides it.
+ * claim, client address) on first sight, and from random bytes where there is none. From then on
+ * the cookie rules, so that a login or a new session id never moves a user. A key declared `stable`
+ * (an account id) overrides it.
  *
  * The signature keeps a client from choosing its slot. 64 bits are enough: a forgery wins a slot,
  * no data, and can only be tried online. Everything here is pure.

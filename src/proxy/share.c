@@ -5,6 +5,7 @@
 #include "http/cookie.h"
 #include "model/kind.h"
 #include "model/steps.h"
+#include "proxy/claim.h"
 
 #include <stdio.h>
 
@@ -91,6 +92,9 @@ static void set_key(struct proxy_migration *m, const struct model_user_key *k)
     } else if (k->has_header) {
         m->key = PROXY_KEY_HEADER;
         m->key_name = wt_arena_str(&m->arena, k->header);
+    } else if (k->has_claim) {
+        m->key = PROXY_KEY_CLAIM;
+        m->key_name = wt_arena_str(&m->arena, k->claim);
     } else if (k->client_address) {
         m->key = PROXY_KEY_ADDRESS;
     }
@@ -294,6 +298,9 @@ static struct wt_str user_key(const struct proxy_migration *m, const struct http
         break;
     case PROXY_KEY_HEADER:
         http_head_get_name(request, m->key_name, &v);
+        break;
+    case PROXY_KEY_CLAIM:
+        proxy_claim_get(request, m->key_name, &v);
         break;
     case PROXY_KEY_ADDRESS:
         v = client_address;

@@ -47,7 +47,13 @@ struct proxy_live *proxy_live_new(struct wt_str uid, const struct health_params 
                                   unsigned n_workers, int64_t now_ms);
 void proxy_live_unref(struct proxy_live *l);
 
-enum proxy_key { PROXY_KEY_NONE, PROXY_KEY_COOKIE, PROXY_KEY_HEADER, PROXY_KEY_ADDRESS };
+enum proxy_key {
+    PROXY_KEY_NONE,
+    PROXY_KEY_COOKIE,
+    PROXY_KEY_HEADER,
+    PROXY_KEY_CLAIM,
+    PROXY_KEY_ADDRESS
+};
 
 struct proxy_migration {
     atomic_uint refs;

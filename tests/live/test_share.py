@@ -3,7 +3,9 @@
 The site's key is fixed, so that who moves first is the same in every run.
 """
 
+import base64
 import contextlib
+import json
 import time
 
 import pytest
@@ -190,6 +192,86 @@ def test_a_stable_header_overrides_the_cookie(world, state):
         sides[i] = first.json["origin"]
         assert client.ask("/", HOST, fields=[account, f"Cookie: {cookie}"]).json["origin"] == sides[i]
     assert set(sides.values()) == {"old", "new"}
+
+
+def bearer(signature="c2ln", **claims):
+    """An Authorization field with a token; who signed it is nobody's business here."""
+
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    return f"Authorization: Bearer {part({'alg': 'HS256'})}.{part(claims)}.{signature}"
+
+
+def test_a_claim_seeds_the_same_identity_for_every_token(world, state):
+    proxy = world.proxy(site_of(world, 50, userKey={"claim": "https://id.test/user"}), state=state, workers=2)
+    sides, ids = set(), set()
+    for i in range(20):
+        devices = [User(proxy), User(proxy), User(proxy)]
+        tokens = [
+            bearer(**{"https://id.test/user": f"u{i}", "iat": 1}),
+            bearer("b3RoZXI", **{"sub": "other", "iat": 2, "https://id.test/user": f"u{i}"}),
+            bearer(**{"https://id.test/user": f"u{i}"}).replace("Bearer", "bEARER "),
+        ]
+        sides_now = {user.side(fields=[token]) for user, token in zip(devices, tokens)}
+        ids_now = {user.cookies[COOKIE] for user in devices}
+        assert len(sides_now) == len(ids_now) == 1
+        sides |= sides_now
+        ids |= ids_now
+        for user in devices:
+            user.leave()
+    assert sides == {"old", "new"} and len(ids) == 20
+
+
+def test_a_login_with_a_token_never_moves_a_user(world, state):
+    proxy = world.proxy(site_of(world, 50, userKey={"claim": "sub"}), state=state)
+    sides = set()
+    for i in range(20):
+        user = User(proxy)
+        side = user.side()
+        for token in (bearer(sub=f"a{i}"), bearer(sub=f"b{i}"), bearer(sub=i), "Authorization: Bearer damaged"):
+            user.leave()
+            assert user.side(fields=[token]) == side
+        sides.add(side)
+        user.leave()
+    assert sides == {"old", "new"}
+
+
+def test_a_damaged_token_is_no_key(world, state):
+    """As without any: a random identity, and the service alone judges the token."""
+    proxy = world.proxy(site_of(world, 50, userKey={"claim": "sub"}), state=state)
+    good = bearer(sub="a")
+    damaged = [
+        [],
+        [good, good],
+        [good + ".S"],
+        [good.replace("Bearer", "Basic")],
+        [good.replace(".", "=.")],
+        [bearer(sub={"sub": "a"})],
+        [bearer(other="a")],
+        [bearer(sub="a" * 7000)],
+        [f"Authorization: Bearer H.{base64.urlsafe_b64encode(b'[' * 6000).decode()}.S"],
+    ]
+    client = world.client(proxy)
+    keyed = client.ask("/", HOST, fields=[good]).get("set-cookie")
+    assert client.ask("/", HOST, fields=[good]).get("set-cookie") == keyed
+    for fields in damaged:
+        minted = {client.ask("/", HOST, fields=fields).get("set-cookie") for _ in range(3)}
+        assert len(minted) == 3 and keyed not in minted, fields
+
+
+def test_a_stable_claim_overrides_the_cookie(world, state):
+    proxy = world.proxy(site_of(world, 50, userKey={"claim": "sub", "stable": True}), state=state)
+    client = world.client(proxy)
+    cookie = client.ask("/", HOST).get("set-cookie").split(";")[0]
+    sides = set()
+    for i in range(30):
+        first = client.ask("/", HOST, fields=[bearer(sub=i)])
+        assert first.all("set-cookie") == []
+        again = client.ask("/", HOST, fields=[bearer(sub=str(i), iat=9), f"Cookie: {cookie}"])
+        assert again.json["origin"] == first.json["origin"]
+        sides.add(first.json["origin"])
+    assert sides == {"old", "new"}
 
 
 def test_no_cookie_where_a_shared_cache_may_keep_it(world, state):
