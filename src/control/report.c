@@ -270,6 +270,8 @@ static void read_evidence(const json_t *guard, struct health_evidence *e)
     e->requests[HEALTH_NEW].bad = (uint64_t)integer(guard, "badRequestsNew");
     e->before.total = (uint64_t)integer(guard, "requestsBefore");
     e->before.bad = (uint64_t)integer(guard, "badRequestsBefore");
+    e->spell.run = (uint32_t)integer(guard, "badRun");
+    e->spell.recent = (uint32_t)integer(guard, "badRecent");
 }
 
 struct merge {
@@ -321,7 +323,8 @@ static void judge_together(const struct merge *m, const struct health_params *pa
     /* Only the step has bitmaps, so only there a slot that two proxies saw counts once; in the sums
      * of windows one broken client would count once a proxy. */
     struct health_evidence step = m->sum;
-    memset(&step.span[HEALTH_SPAN_MINUTE], 0, sizeof(step.span[HEALTH_SPAN_MINUTE]));
+    for (int s = HEALTH_SPAN_STEP + 1; s < HEALTH_SPANS; s++)
+        memset(&step.span[s], 0, sizeof(step.span[s]));
     static const enum model_verdict_cause causes[] = {
         [HEALTH_CAUSE_NONE] = MODEL_CAUSE_UNSET,
         [HEALTH_CAUSE_ERRORS] = MODEL_CAUSE_ERRORS,

@@ -13,6 +13,12 @@ static const double CROWDED_SHARE = 0.9;
  * There only plain breakage counts, more than one slot in five. */
 static const double ALONE_LEAST = 0.2;
 
+/* The same where nothing is known of the past, or too little. */
+static const double ALONE_UNKNOWN = 1.0 / 3;
+
+/* What is shown of evidence that would do, had it lasted. */
+static const double NOT_YET = 0.9;
+
 /* Passing is judged at 95 %, shared between "not worse by `excluding`" and its looks by Ville's
  * inequality. */
 static const double PASS_ALPHA = 0.05;
@@ -25,10 +31,12 @@ struct span_rule {
 static const struct span_rule SPANS[HEALTH_SPANS] = {
     [HEALTH_SPAN_STEP] = {0, 0.35},
     [HEALTH_SPAN_MINUTE] = {60000, 0.10},
+    [HEALTH_SPAN_SPELL] = {HEALTH_PULSE_MS, 0.55},
 };
 
-/* The rest of alpha is for the onsets. What is worth acting on is asked more strictly of them than
- * of the spans, by this factor: a side at its floor has a run of bad luck some day. */
+/* The rest of alpha is for the onsets, which are mute where spells are looked at. What is worth
+ * acting on is asked more strictly of them than of the spans, by this factor: a side at its floor
+ * has a run of bad luck some day. */
 static const double ONSET_SPEND = 0.55, ONSET_STRICTER = 0.1;
 
 struct weighted {
@@ -174,6 +182,15 @@ static double accepted_share(const struct health_params *p, const struct health_
     return fmin(fmax(p->floor, was), 1 - 1e-9);
 }
 
+/* The bad share that a new side may have with nobody beside it. A short past that went well proves
+ * little; then it is the share of an unknown past, unless the past was provably worse. */
+static double alone_share(const struct health_params *p, const struct health_evidence *e)
+{
+    double proven = bound(&e->before, p->alpha / 2, 0) * (1 + p->tolerance);
+    double most = fmin(fmax(ALONE_UNKNOWN, proven), 1 - 1e-9);
+    return fmax(ALONE_LEAST, fmin(accepted_share(p, e), most));
+}
+
 /* What the evidence of a span must reach: -log of its part of alpha. The parts of all windows sum
  * to the span's spend. */
 static double needed(double alpha, enum health_span s, uint64_t index)
@@ -191,7 +208,8 @@ struct levels {
 
 struct question {
     const struct health_params *params;
-    double share, accepted;
+    double share, accepted, alone;
+    bool lasts;  /* long enough for a verdict without an old side */
     double odds; /* that a slot that turns bad is the new side's, if that is all right */
     double need;
 };
@@ -210,9 +228,8 @@ static struct levels span_levels(const struct question *q, struct amount n, stru
     if (q->share > CROWDED_SHARE) {
         /* Two ways to a verdict, each with half of alpha. */
         double both = q->need / (q->need + log(2));
-        double alone =
-            q->accepted < 1 ? log_e_absolute(fmax(q->accepted, ALONE_LEAST), n) / q->need : 0;
-        relative = fmax(relative, alone) * both;
+        double alone = log_e_absolute(q->alone, n) / q->need * both;
+        relative = fmax(relative * both, q->lasts ? alone : fmin(alone, NOT_YET));
     }
     levels.errors = fmax(0, fmin(relative, absolute));
     if (p->shared && q->accepted < 1 && o.bad >= LEAST_BAD_SLOTS)
@@ -240,16 +257,28 @@ static double onset_level(const struct question *q, const struct health_onsets *
 
 static struct question question_of(const struct health_params *p, const struct health_evidence *e)
 {
-    struct question q = {p, share_of(p, &e->span[HEALTH_SPAN_STEP]), accepted_share(p, e), 0, 0};
-    q.odds = q.share / (1 - q.share) * (1 + p->tolerance);
-    return q;
+    double share = share_of(p, &e->span[HEALTH_SPAN_STEP]);
+    /* Pulses are counted by the table's share; where pins alone make it large, as without them. */
+    return (struct question){
+        .params = p,
+        .share = share,
+        .accepted = accepted_share(p, e),
+        .alone = alone_share(p, e),
+        .lasts = !health_evidence_is_alone(p) || health_spell_lasts(&e->spell),
+        .odds = share / (1 - share) * (1 + p->tolerance),
+    };
+}
+
+bool health_evidence_is_alone(const struct health_params *p)
+{
+    return p->share > CROWDED_SHARE;
 }
 
 static struct levels all_levels(const struct health_params *p, const struct health_evidence *e)
 {
     struct levels all = {0, 0};
     struct question q = question_of(p, e);
-    for (int s = 0; s < HEALTH_SPANS; s++) {
+    for (int s = 0; s < (health_evidence_is_alone(p) ? HEALTH_SPANS : HEALTH_SPAN_SPELL); s++) {
         const struct health_counts *c = &e->span[s];
         q.need = needed(p->alpha, (enum health_span)s, c->index);
         struct levels one =
@@ -353,8 +382,13 @@ double health_evidence_least(const struct health_params *p, double requests_per_
 {
     double slots = users > 0 ? met(65536, users) : 65536;
     double share = fmin(fmax(p->share, 1e-6), 1 - 1e-6), requests = requests_per_s * seconds;
-    struct question q = {p, share, 1, share / (1 - share) * (1 + p->tolerance),
-                         needed(p->alpha, HEALTH_SPAN_STEP, 0)};
+    struct question q = {.params = p,
+                         .share = share,
+                         .accepted = 1,
+                         .alone = ALONE_UNKNOWN,
+                         .lasts = true,
+                         .odds = share / (1 - share) * (1 + p->tolerance),
+                         .need = needed(p->alpha, HEALTH_SPAN_STEP, 0)};
     double lo = 0, hi = 1;
     if (!would_find(&q, requests, slots, base, 1))
         return 2;
@@ -389,4 +423,6 @@ void health_evidence_add(struct health_evidence *sum, const struct health_eviden
     }
     sum->before.total += e->before.total;
     sum->before.bad += e->before.bad;
+    if (!health_spell_lasts(&sum->spell))
+        sum->spell = e->spell;
 }

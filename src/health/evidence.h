@@ -2,8 +2,9 @@
  *
  * A trial is a slot in a span of time: it is *seen* once and *bad* once, however often one client
  * calls. A span is the whole step, a window of a minute, or the time since a slot turned bad, which
- * may be the onset of a fault (health/onset.h); each starts from nothing and may spend only its
- * part of alpha, so that looking at any moment, any number of times, keeps false verdicts below
+ * may be the onset of a fault (health/onset.h), or, where no old side is left to compare with,
+ * since most answers have been bad (health/spell.h); each starts from nothing and may spend only
+ * its part of alpha, so that looking at any moment, any number of times, keeps false verdicts below
  * alpha for the whole step, however long it runs.
  *
  * What counts as bad is the caller's: an answer 5xx, a timeout, a reset, slower than the limit; of
@@ -14,6 +15,7 @@
 #define HEALTH_EVIDENCE_H
 
 #include "health/onset.h"
+#include "health/spell.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,10 +29,12 @@ enum health_side {
 enum health_span {
     HEALTH_SPAN_STEP,
     HEALTH_SPAN_MINUTE, /* windows of a minute */
+    HEALTH_SPAN_SPELL,  /* since the last pulse that was not mostly bad; where the new side is alone
+                         */
     HEALTH_SPANS,
 };
 
-/* Length of a span's windows; 0 for the whole step. */
+/* Length of a span's windows; 0 for the whole step. A spell begins with any pulse. */
 int64_t health_span_ms(enum health_span span);
 
 enum health_cause {
@@ -73,8 +77,12 @@ struct health_evidence {
     struct health_requests requests[HEALTH_SIDES]; /* of this step */
     struct health_requests before; /* of the old side, before the migration's first step
                                     * or during the last good one; zero if unknown */
-    struct health_onsets onsets;   /* of one process: they cannot be added */
+    struct health_spell spell;
+    struct health_onsets onsets; /* of one process: they cannot be added */
 };
+
+/* True when the table leaves too little on the old side to compare with. */
+bool health_evidence_is_alone(const struct health_params *p);
 
 /* The verdict on what is there now. Worth asking when one more slot of the new side turned bad:
  * anything else only weakens the evidence. */
@@ -101,9 +109,9 @@ double health_evidence_least(const struct health_params *p, double requests_per_
                              double base, double seconds);
 
 /* For several proxies: adds what may be added (tried, requests) and takes the later window of each
- * span; onsets stay those of `sum`. seen and bad are added as well, which counts a slot seen by
- * both proxies twice; where bitmaps are at hand, write the union's counts over them with
- * health_guard_union() (health/guard.h). */
+ * span; onsets stay those of `sum`, of spells the longer is taken. seen and bad are added as well,
+ * which counts a slot seen by both proxies twice; where bitmaps are at hand, write the union's
+ * counts over them with health_guard_union() (health/guard.h). */
 void health_evidence_add(struct health_evidence *sum, const struct health_evidence *e);
 
 #endif

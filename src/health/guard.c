@@ -5,10 +5,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <string.h>
 
 enum {
     WORDS = HEALTH_GUARD_SLOTS / 64,
-    BASELINE_REQUESTS = 1000, /* a step with fewer tells nothing about "before" */
+    BASELINE_REQUESTS = 1000, /* a step with fewer adds to what is known of "before" */
     RING = 256,
 };
 
@@ -48,8 +49,10 @@ struct ring {
 };
 
 struct health_guard {
-    struct span span[HEALTH_SPANS];
+    struct span span[HEALTH_SPANS], pulse;
     struct ring ring;
+    _Atomic bool alone;     /* only then pulses and spells are counted */
+    _Atomic uint64_t spell; /* run << 32 | recent; written by who turns the pulse */
     _Atomic int64_t began_ms;
     _Atomic int verdict;
     unsigned workers;
@@ -83,6 +86,8 @@ static void window_clear(struct window *w)
 {
     for (int side = 0; side < HEALTH_SIDES; side++)
         for (int mark = 0; mark < MARKS; mark++) {
+            if (get(&w->count[side][mark]) == 0)
+                continue;
             set(&w->count[side][mark], 0);
             for (int i = 0; i < WORDS; i++)
                 set(&w->bits[side][mark][i], 0);
@@ -142,17 +147,66 @@ span_advance(struct health_guard *g, enum health_span which, int64_t now_ms)
     turn_end(s);
 }
 
+static struct health_spell spell_of(const struct health_guard *g)
+{
+    uint64_t packed = get(&g->spell);
+    return (struct health_spell){(uint32_t)(packed >> 32), (uint32_t)packed};
+}
+
+static struct health_pulse pulse_of(const struct health_guard *g, const struct window *w)
+{
+    struct health_pulse p = {{0}, {0}};
+    for (int side = 0; side < HEALTH_SIDES; side++) {
+        p.bad[side] = get(&w->count[side][MARK_BAD]);
+        for (unsigned i = 0; i < g->workers; i++)
+            p.tried[side] += get(&w->tally[i].tried[side]);
+    }
+    return p;
+}
+
+/* A spell begins anew with each pulse that follows one which was not mostly bad. */
+static void __attribute__((noinline)) pulse_advance(struct health_guard *g, int64_t now_ms)
+{
+    struct span *s = &g->pulse, *spell = &g->span[HEALTH_SPAN_SPELL];
+    if (!turn_try(s))
+        return;
+    if (is_over(s, now_ms)) {
+        struct health_pulse ended = pulse_of(g, window_now(s));
+        struct health_spell so_far = spell_of(g);
+        int64_t began = get_ms(&g->began_ms), index = (now_ms - began) / HEALTH_PULSE_MS;
+        bool goes_on = health_spell_add(&so_far, &ended);
+        set(&g->spell, (uint64_t)so_far.run << 32 | so_far.recent);
+        span_turn(s, (uint64_t)index, began + (index + 1) * HEALTH_PULSE_MS);
+        if (!goes_on && turn_try(spell)) {
+            span_turn(spell, (uint64_t)index, INT64_MAX);
+            turn_end(spell);
+        }
+    }
+    turn_end(s);
+}
+
+/* The caller has no lock that a turn waits for. */
+static void span_restart(struct span *s, int64_t ends_ms)
+{
+    while (!turn_try(s))
+        sched_yield();
+    span_turn(s, 0, ends_ms);
+    turn_end(s);
+}
+
 static void restart(struct health_guard *g, const struct health_params *params, int64_t now_ms)
 {
+    bool alone = health_evidence_is_alone(params);
     g->params = *params;
     atomic_store_explicit(&g->began_ms, now_ms, memory_order_relaxed);
-    for (int i = 0; i < HEALTH_SPANS; i++) {
-        int64_t length = health_span_ms((enum health_span)i);
-        while (!turn_try(&g->span[i]))
-            sched_yield();
-        span_turn(&g->span[i], 0, length ? now_ms + length : INT64_MAX);
-        turn_end(&g->span[i]);
+    span_restart(&g->span[HEALTH_SPAN_STEP], INT64_MAX);
+    span_restart(&g->span[HEALTH_SPAN_MINUTE], now_ms + health_span_ms(HEALTH_SPAN_MINUTE));
+    if (alone) { /* else their bitmaps need not even be in memory */
+        span_restart(&g->pulse, now_ms + HEALTH_PULSE_MS);
+        span_restart(&g->span[HEALTH_SPAN_SPELL], INT64_MAX);
+        set(&g->spell, 0);
     }
+    atomic_store_explicit(&g->alone, alone, memory_order_release);
     g->onsets = (struct health_onsets){0};
     g->ring.taken = get(&g->ring.head);
     atomic_store(&g->verdict, HEALTH_CAUSE_NONE);
@@ -200,8 +254,11 @@ void health_guard_begin(struct health_guard *g, const struct health_params *para
 {
     pthread_mutex_lock(&g->lock);
     struct health_requests old = requests_of(g, HEALTH_OLD);
-    if (old.total >= BASELINE_REQUESTS && atomic_load(&g->verdict) == HEALTH_CAUSE_NONE)
-        g->before = old;
+    if (atomic_load(&g->verdict) == HEALTH_CAUSE_NONE) {
+        bool is_long = old.total >= BASELINE_REQUESTS;
+        g->before.total = old.total + (is_long ? 0 : g->before.total);
+        g->before.bad = old.bad + (is_long ? 0 : g->before.bad);
+    }
     restart(g, params, now_ms);
     pthread_mutex_unlock(&g->lock);
 }
@@ -265,6 +322,25 @@ static void ring_take(struct health_guard *g, int64_t now_ms)
     }
 }
 
+/* True when this attempt was the slot's first bad one in the window. */
+static bool window_try(struct window *w, unsigned worker, enum health_side side, uint16_t slot,
+                       bool bad)
+{
+    if (was_bad(w, side, slot))
+        return false;
+    add_mine(&w->tally[worker].tried[side]);
+    return bad && mark(w, side, MARK_BAD, slot);
+}
+
+static bool observe_alone(struct health_guard *g, unsigned worker, enum health_side side,
+                          uint16_t slot, bool bad, int64_t now_ms)
+{
+    if (is_over(&g->pulse, now_ms))
+        pulse_advance(g, now_ms);
+    window_try(window_now(&g->span[HEALTH_SPAN_SPELL]), worker, side, slot, bad);
+    return window_try(window_now(&g->pulse), worker, side, slot, bad);
+}
+
 bool health_guard_observe(struct health_guard *g, unsigned worker, enum health_side side,
                           uint16_t slot, bool bad, int64_t now_ms)
 {
@@ -273,16 +349,15 @@ bool health_guard_observe(struct health_guard *g, unsigned worker, enum health_s
     add_mine(&mine->total[side]);
     if (bad)
         add_mine(&mine->bad[side]);
-    for (int i = 0; i < HEALTH_SPANS; i++) {
+    if (atomic_load_explicit(&g->alone, memory_order_acquire))
+        first_bad = observe_alone(g, worker, side, slot, bad, now_ms);
+    for (int i = 0; i < HEALTH_SPAN_SPELL; i++) {
         struct span *s = &g->span[i];
         if (is_over(s, now_ms))
             span_advance(g, (enum health_span)i, now_ms);
         struct window *w = window_now(s);
         mark(w, side, MARK_SEEN, slot);
-        if (was_bad(w, side, slot))
-            continue;
-        add_mine(&w->tally[worker].tried[side]);
-        if (!bad || !mark(w, side, MARK_BAD, slot))
+        if (!window_try(w, worker, side, slot, bad))
             continue;
         first_bad = true;
         if (i == HEALTH_SPAN_MINUTE)
@@ -307,11 +382,17 @@ static void window_read(const struct health_guard *g, const struct window *w,
 
 static void read_locked(struct health_guard *g, int64_t now_ms, struct health_evidence *out)
 {
-    for (int i = 0; i < HEALTH_SPANS; i++) {
+    memset(out, 0, sizeof(*out));
+    bool alone = atomic_load(&g->alone);
+    if (alone && is_over(&g->pulse, now_ms))
+        pulse_advance(g, now_ms);
+    for (int i = 0; i < (alone ? HEALTH_SPANS : HEALTH_SPAN_SPELL); i++) {
         if (is_over(&g->span[i], now_ms))
             span_advance(g, (enum health_span)i, now_ms);
         window_read(g, window_now(&g->span[i]), &out->span[i]);
     }
+    if (alone)
+        out->spell = spell_of(g);
     for (int side = 0; side < HEALTH_SIDES; side++)
         out->requests[side] = requests_of(g, (enum health_side)side);
     out->before = g->before;

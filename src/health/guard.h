@@ -21,13 +21,14 @@ enum {
 struct health_guard;
 
 /* `workers` threads (1 … 64) will observe. `now_ms` is monotonic, as everywhere below. About 150
- * KiB. NULL without memory or with a wrong number of workers. */
+ * KiB, twice that above 90 %. NULL without memory or with a wrong number of workers. */
 struct health_guard *health_guard_new(const struct health_params *params, unsigned workers,
                                       int64_t now_ms);
 void health_guard_free(struct health_guard *g);
 
 /* Starts a step from nothing, with the share now in force. What the old side did in the last step
- * becomes `before` if that step was long enough to tell (1,000 requests) and had no verdict. Any
+ * becomes `before` if that step had no verdict and was long enough to tell (1,000 requests); a
+ * shorter one adds to it. Any
  * thread; others may observe meanwhile, some of whose marks are lost. */
 void health_guard_begin(struct health_guard *g, const struct health_params *params, int64_t now_ms);
 

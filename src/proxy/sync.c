@@ -58,11 +58,12 @@ static json_t *guard_json(const struct health_evidence *e)
                                         "old", tally_json(&e->span[i].side[HEALTH_OLD]), "new",
                                         tally_json(&e->span[i].side[HEALTH_NEW])));
     const struct health_requests *old = &e->requests[HEALTH_OLD], *new = &e->requests[HEALTH_NEW];
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "spans", spans, "requestsOld",
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "spans", spans, "requestsOld",
                      (json_int_t)old->total, "badRequestsOld", (json_int_t)old->bad, "requestsNew",
                      (json_int_t) new->total, "badRequestsNew", (json_int_t) new->bad,
                      "requestsBefore", (json_int_t)e->before.total, "badRequestsBefore",
-                     (json_int_t)e->before.bad);
+                     (json_int_t)e->before.bad, "badRun", (json_int_t)e->spell.run, "badRecent",
+                     (json_int_t)e->spell.recent);
 }
 
 static json_t *bitmaps_json(const struct health_guard *g)

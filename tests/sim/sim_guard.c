@@ -7,7 +7,8 @@
  * change a verdict is simulated: every request of the new side, the bad ones of the old; the old
  * side's `tried` is its rate integrated, without slots that are bad already. Counts go to the
  * guard's real arithmetic. A few runs send every single request through the real health_guard, too,
- * and must end in the same verdict at the same time.
+ * and must end in the same verdict at the same time. At 100 % there is no old side whose requests
+ * could be left out: there all go through the real one.
  */
 #include "base/hash.h"
 #include "base/mem.h"
@@ -33,12 +34,13 @@ struct users {
     double broken; /* share of clients that fail always, on either side */
 };
 
-enum population { MANY, THOUSAND, FEW, SKEWED, CROWDED, MANY_BROKEN, FEW_BROKEN };
+enum population { MANY, THOUSAND, FEW, SIXTY, SKEWED, CROWDED, MANY_BROKEN, FEW_BROKEN };
 
 static const struct users USERS[] = {
     [MANY] = {"10,000 users", 10000, 0, 0, 0},
     [THOUSAND] = {"1,000 users", 1000, 0, 0, 0},
     [FEW] = {"300 users", 300, 0, 0, 0},
+    [SIXTY] = {"60 users", 60, 0, 0, 0},
     [SKEWED] = {"1,000, Zipf 1.1", 1000, 1.1, 0, 0.001},
     [CROWDED] = {"1,000, half behind 3", 1000, 0, 0.5, 0.001},
     [MANY_BROKEN] = {"10,000, 10 broken", 10000, 0, 0, 0.001},
@@ -55,6 +57,8 @@ struct scene {
     double bound;       /* false: of runs; fault: median seconds */
     double p95, missed; /* of a fault: seconds; share of runs never found */
     double lag;         /* of a hiccup: seconds by which the new side's comes later */
+    double lasting;     /* of a hiccup: seconds, if not HICCUP_S */
+    double before;      /* seconds of traffic on the old side before the step */
 };
 
 static const struct scene SCENES[] = {
@@ -105,6 +109,45 @@ static const struct scene SCENES[] = {
     /* Both sides fail, the new one a second later: for a second it fails alone. */
     {MANY, .01, .001, .5, .bound = .01, .lag = 1},
     {THOUSAND, .1, .001, 1, .bound = .05, .lag = 1},
+};
+
+/* All on the new side. */
+static const struct scene ALONE[] = {
+    {MANY, 1, 0, .bound = .001},
+    {MANY_BROKEN, 1, .001, .bound = .001, .before = 60},
+    {MANY, 1, .01, .bound = .001, .before = 2},
+    {FEW_BROKEN, 1, 0, .bound = .001},
+    {FEW, 1, .01, .bound = .001, .before = 60},
+    {SIXTY, 1, .001, .bound = .001},
+    {SIXTY, 1, .01, .bound = .001, .before = 60},
+    {SKEWED, 1, .01, .bound = .001, .before = 60},
+    {CROWDED, 1, .01, .bound = .001},
+    {CROWDED, 1, .1, .bound = .001, .before = 60},
+    /* Half of all answers bad for 5 s, all for 1.5 s. */
+    {MANY, 1, .001, .5, .bound = .001, .before = 60},
+    {FEW, 1, .001, .5, .bound = .001},
+    {SIXTY, 1, .001, .5, .bound = .001, .before = 60},
+    {SKEWED, 1, .001, .5, .bound = .001, .before = 60},
+    {MANY, 1, .001, 1, .bound = .001, .before = 60, .lasting = 1.5},
+    {FEW, 1, .001, 1, .bound = .001, .lasting = 1.5},
+    {SIXTY, 1, .001, 1, .bound = .001, .before = 60, .lasting = 1.5},
+    {SKEWED, 1, .001, 1, .bound = .001, .before = 60, .lasting = 1.5},
+    {MANY, 1, .001, 0, 0, 1, false, .bound = 3, .p95 = 4, .before = 60},
+    {SIXTY, 1, .001, 0, 0, 1, false, .bound = 3, .p95 = 4},
+    {MANY, 1, .001, 0, 0, 1, true, .bound = 3, .p95 = 4, .before = 60},
+    {MANY, 1, .001, 0, 0, 1, true, .bound = 3, .p95 = 4},
+    {MANY, 1, .01, 0, 0, 1, true, .bound = 3, .p95 = 4, .before = 2},
+    {FEW, 1, .001, 0, 0, 1, true, .bound = 3, .p95 = 4, .before = 60},
+    {FEW, 1, .01, 0, 0, 1, true, .bound = 3, .p95 = 4},
+    {SIXTY, 1, .001, 0, 0, 1, true, .bound = 3, .p95 = 4, .before = 60},
+    {SIXTY, 1, 0, 0, 0, 1, true, .bound = 3, .p95 = 4},
+    {SIXTY, 1, .01, 0, 0, 1, true, .bound = 3, .p95 = 4, .before = 2},
+    {SKEWED, 1, .001, 0, 0, 1, true, .bound = 3, .p95 = 4},
+    {CROWDED, 1, .001, 0, 0, 1, true, .bound = 3, .p95 = 4},
+    {MANY, 1, .001, 0, 0, .8, true, .bound = 3, .p95 = 5},
+    {FEW, 1, .001, 0, 0, .8, true, .bound = 3, .p95 = 6, .before = 60},
+    {SIXTY, 1, .001, 0, 0, .8, true, .bound = 4, .p95 = 60},
+    {MANY, 1, .001, 0, 0, .4, true, .bound = 60, .p95 = 90, .before = 60},
 };
 
 /* Some users with their summed activity, to draw one by. */
@@ -225,7 +268,7 @@ static void run_start(struct sim *s, uint64_t seed)
     }
     memset(&s->seen, 0, sizeof(s->seen));
     s->good = 0;
-    for (int k = 0; k < HEALTH_SPANS; k++)
+    for (int k = 0; k < HEALTH_SPAN_SPELL; k++)
         window_start(s, k, 0);
     s->fault_at = s->scene->fault <= 0 ? NEVER : s->scene->late ? wt_rng_unit(&s->rng) * STEP_S : 0;
     s->hiccup_at = s->scene->hiccup > 0 ? wt_rng_unit(&s->rng) * STEP_S : NEVER;
@@ -234,7 +277,7 @@ static void run_start(struct sim *s, uint64_t seed)
 
 static void windows_turn(struct sim *s, double now)
 {
-    for (int k = 0; k < HEALTH_SPANS; k++)
+    for (int k = 0; k < HEALTH_SPAN_SPELL; k++)
         if (now >= s->moment[k].ends)
             window_start(s, k, now);
 }
@@ -245,7 +288,7 @@ static bool count(struct sim *s, enum health_side side, int user, bool bad, doub
     bool first = false;
     uint16_t slot = s->slot[user];
     s->good += side == HEALTH_NEW && !bad;
-    for (int k = 0; k < HEALTH_SPANS; k++) {
+    for (int k = 0; k < HEALTH_SPAN_SPELL; k++) {
         struct health_tally *t = &s->seen.span[k].side[side];
         struct moment *m = &s->moment[k];
         if (side == HEALTH_NEW && s->seen_stamp[k][slot] != m->stamp) {
@@ -273,7 +316,7 @@ static bool count(struct sim *s, enum health_side side, int user, bool bad, doub
 
 static enum health_cause judge(struct sim *s, double now)
 {
-    for (int k = 0; k < HEALTH_SPANS; k++) {
+    for (int k = 0; k < HEALTH_SPAN_SPELL; k++) {
         const struct moment *m = &s->moment[k];
         struct health_tally *o = &s->seen.span[k].side[HEALTH_OLD];
         double tried = crowd_rate(&s->side[HEALTH_OLD]) * (now - m->began) - m->lost_rate * now +
@@ -288,7 +331,8 @@ static double errors_now(const struct sim *s, enum health_side side, double now)
 {
     double p = s->scene->base;
     double hiccup_at = s->hiccup_at + (side == HEALTH_NEW ? s->scene->lag : 0);
-    if (now >= hiccup_at && now < hiccup_at + HICCUP_S)
+    if (now >= hiccup_at &&
+        now < hiccup_at + (s->scene->lasting > 0 ? s->scene->lasting : HICCUP_S))
         p = s->scene->hiccup;
     if (side == HEALTH_NEW)
         p = fmax(p, s->scene->extra);
@@ -325,6 +369,37 @@ static double run(struct sim *s)
     }
 }
 
+/* The same where all are on the new side, after some time on the old one. */
+static double run_alone(struct sim *s)
+{
+    const struct crowd *all = &s->side[HEALTH_NEW];
+    struct health_params old_only = s->params;
+    double at = NEVER, now = -s->scene->before;
+    old_only.share = 0;
+    struct health_guard *g = health_guard_new(&old_only, 1, (int64_t)(now * 1000));
+    while ((now += wait_for(&s->rng, RPS)) < 0) {
+        int user = crowd_draw(all, &s->rng);
+        bool bad = s->broken[user] || wt_rng_unit(&s->rng) < s->scene->base;
+        health_guard_observe(g, 0, HEALTH_OLD, s->slot[user], bad, (int64_t)(now * 1000));
+    }
+    health_guard_begin(g, &s->params, 0);
+    for (; now < s->horizon && at == NEVER; now += wait_for(&s->rng, RPS)) {
+        int user = crowd_draw(all, &s->rng);
+        int64_t now_ms = (int64_t)(now * 1000);
+        bool bad = s->broken[user] || wt_rng_unit(&s->rng) < errors_now(s, HEALTH_NEW, now);
+        if (health_guard_observe(g, 0, HEALTH_NEW, s->slot[user], bad, now_ms) &&
+            health_guard_judge(g, now_ms, NULL) != HEALTH_CAUSE_NONE)
+            at = now;
+    }
+    health_guard_free(g);
+    return at;
+}
+
+static double run_scene(struct sim *s)
+{
+    return s->scene->share < 1 ? run(s) : run_alone(s);
+}
+
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -344,8 +419,10 @@ static const char *label(const struct scene *c)
     int n = snprintf(text, sizeof(text), "%-20s %4.0f %% new, base %.1f %%", USERS[c->users].name,
                      c->share * 100, c->base * 100);
     if (c->hiccup > 0)
-        n += snprintf(text + n, sizeof(text) - (size_t)n, ", both hiccup%s",
+        n += snprintf(text + n, sizeof(text) - (size_t)n, ", %.0f %% hiccup%s", c->hiccup * 100,
                       c->lag > 0 ? ", new later" : "");
+    if (c->before > 0)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, ", %.0f s before", c->before);
     if (c->extra > 0)
         n += snprintf(text + n, sizeof(text) - (size_t)n, ", new %.1f %%", c->extra * 100);
     if (c->fault > 0)
@@ -360,7 +437,7 @@ static bool show_false(struct sim *s, int runs, uint64_t seed)
     int wrong = 0;
     for (int i = 0; i < runs; i++) {
         run_start(s, wt_mix64(seed + (uint64_t)i));
-        wrong += run(s) < NEVER;
+        wrong += run_scene(s) < NEVER;
     }
     /* With few runs one bad draw is no proof of a broken bound. */
     bool holds = wrong <= fmax(1, s->scene->bound * runs);
@@ -369,12 +446,23 @@ static bool show_false(struct sim *s, int runs, uint64_t seed)
     return holds;
 }
 
+static int faults_of(int runs)
+{
+    return runs / 5 > FAULTS_LEAST ? runs / 5 : FAULTS_LEAST;
+}
+
+/* Each request of half an hour through the real thing takes its time. */
+static int less_if_alone(const struct scene *c, int runs)
+{
+    return c->share < 1 ? runs : (runs + 2) / 3;
+}
+
 static bool show_fault(struct sim *s, int runs, uint64_t seed, double *times)
 {
     int n = 0, early = 0, missed = 0;
     for (int i = 0; i < runs; i++) {
         run_start(s, wt_mix64(seed + (uint64_t)i));
-        double at = run(s);
+        double at = run_scene(s);
         if (at < s->fault_at) {
             early++;
             continue;
@@ -432,6 +520,22 @@ static bool show_whole(struct sim *s, int runs, uint64_t seed)
     return holds;
 }
 
+static int show_all(struct sim *s, const struct scene *scenes, size_t n, int runs, uint64_t seed,
+                    double *times)
+{
+    int wrong = 0, faults = faults_of(runs);
+    for (size_t i = 0; i < n; i++) {
+        const struct scene *c = &scenes[i];
+        scene_setup(s, c);
+        uint64_t row = wt_mix64(seed ^ i << 32);
+        int good = c->hiccup <= 0 && c->extra <= 0 ? runs : (runs + 2) / 3;
+        wrong += !(c->fault > 0 ? show_fault(s, less_if_alone(c, faults), row, times)
+                                : show_false(s, less_if_alone(c, good), row));
+        fflush(stdout);
+    }
+    return wrong;
+}
+
 int main(int argc, char **argv)
 {
     int runs = argc > 1 ? atoi(argv[1]) : 300, wrong = 0;
@@ -441,23 +545,14 @@ int main(int argc, char **argv)
         return 2;
     }
     struct sim *s = wt_calloc(1, sizeof(*s));
-    int faults = runs / 5 > FAULTS_LEAST ? runs / 5 : FAULTS_LEAST;
-    double *times = wt_calloc((size_t)faults, sizeof(*times));
+    double *times = wt_calloc((size_t)faults_of(runs), sizeof(*times));
     if (!s || !times)
         return 1;
     printf("%d runs of 30 minutes a row, a third for hiccups and the floor, %d for faults; "
            "seed %llu; 100 requests/s\n",
-           runs, faults, (unsigned long long)seed);
-    for (size_t i = 0; i < sizeof(SCENES) / sizeof(SCENES[0]); i++) {
-        scene_setup(s, &SCENES[i]);
-        uint64_t row = wt_mix64(seed ^ i << 32);
-        bool promised = SCENES[i].hiccup <= 0 && SCENES[i].extra <= 0;
-        int good = promised ? runs : (runs + 2) / 3;
-        bool holds =
-            SCENES[i].fault > 0 ? show_fault(s, faults, row, times) : show_false(s, good, row);
-        wrong += !holds;
-        fflush(stdout);
-    }
+           runs, faults_of(runs), (unsigned long long)seed);
+    wrong += show_all(s, SCENES, sizeof(SCENES) / sizeof(SCENES[0]), runs, seed, times);
+    wrong += show_all(s, ALONE, sizeof(ALONE) / sizeof(ALONE[0]), runs, seed + 1, times);
     static const struct scene whole[] = {
         {MANY, .01, .001, .fault = 1},
         {MANY, .01, .01, .fault = 1, .late = true},

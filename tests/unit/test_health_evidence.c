@@ -140,13 +140,49 @@ static const struct {
      {500, 10, 500},
      {0},
      HEALTH_CAUSE_NONE},
-    {"all on new, past unknown",
+    {"all on new, past unknown, a third is bad",
      1,
      false,
      HEALTH_SPAN_STEP,
      0,
      {0},
-     {300, 150, 300},
+     {300, 110, 300},
+     {0},
+     HEALTH_CAUSE_NONE},
+    {"all on new, past unknown, most are bad",
+     1,
+     false,
+     HEALTH_SPAN_STEP,
+     0,
+     {0},
+     {300, 250, 300},
+     {0},
+     HEALTH_CAUSE_ERRORS},
+    {"all on new, past short, most are bad",
+     1,
+     false,
+     HEALTH_SPAN_SPELL,
+     300,
+     {0},
+     {20, 20, 20},
+     {5, 1},
+     HEALTH_CAUSE_ERRORS},
+    {"all on new, past short, good enough for a stricter look",
+     1,
+     false,
+     HEALTH_SPAN_SPELL,
+     300,
+     {0},
+     {14, 14, 14},
+     {60, 0},
+     HEALTH_CAUSE_ERRORS},
+    {"all on new, past unknown, as few",
+     1,
+     false,
+     HEALTH_SPAN_SPELL,
+     300,
+     {0},
+     {14, 14, 14},
      {0},
      HEALTH_CAUSE_NONE},
     {"all on new, worse than before",
@@ -219,11 +255,16 @@ static void test_judge(void **state)
         e.span[cases[i].span].side[HEALTH_OLD] = cases[i].old;
         e.span[cases[i].span].side[HEALTH_NEW] = cases[i].new;
         e.before = cases[i].before;
+        e.spell.run = 4;
         enum health_cause cause = health_evidence_judge(&p, &e);
         if (cause != cases[i].cause)
             fail_msg("%s: %s", cases[i].what, health_cause_text(cause));
         double level = health_evidence_level(&p, &e);
         assert_true(isfinite(level) && (level >= 1) == (cause != HEALTH_CAUSE_NONE));
+        /* Where nobody is left beside it, what does not last is no verdict, whatever it shows. */
+        e.spell.run = 3;
+        bool lasting_only = cases[i].share > 0.9;
+        assert_int_equal(health_evidence_judge(&p, &e), lasting_only ? HEALTH_CAUSE_NONE : cause);
     }
 }
 
@@ -275,12 +316,14 @@ static void test_add(void **state)
     a.span[HEALTH_SPAN_MINUTE] = (struct health_counts){3, {{10, 1, 20}, {5, 2, 6}}};
     b.span[HEALTH_SPAN_MINUTE] = (struct health_counts){4, {{1, 1, 2}, {3, 0, 4}}};
     b.requests[HEALTH_NEW] = (struct health_requests){7, 1};
+    b.spell.run = 4;
     health_evidence_add(&a, &b);
     assert_int_equal(a.span[HEALTH_SPAN_MINUTE].index, 4);
     assert_int_equal(a.span[HEALTH_SPAN_MINUTE].side[HEALTH_NEW].seen, 3);
     health_evidence_add(&a, &b);
     assert_int_equal(a.span[HEALTH_SPAN_MINUTE].side[HEALTH_NEW].tried, 8);
     assert_int_equal(a.requests[HEALTH_NEW].total, 14);
+    assert_true(health_spell_lasts(&a.spell));
 }
 
 int main(void)

@@ -36,7 +36,7 @@ static void test_a_client_counts_once(void **state)
     for (int i = 0; i < 100; i++)
         assert_false(health_guard_observe(g, (unsigned)i % 2, HEALTH_NEW, 7, true, 1002));
     assert_false(health_guard_observe(g, 0, HEALTH_OLD, 8, true, 1003));
-    for (int i = 0; i < HEALTH_SPANS; i++) {
+    for (int i = 0; i < HEALTH_SPAN_SPELL; i++) {
         assert_tally(tally(g, (enum health_span)i, HEALTH_NEW, 1003), 1, 1, 2);
         assert_tally(tally(g, (enum health_span)i, HEALTH_OLD, 1003), 1, 1, 1);
     }
@@ -167,24 +167,92 @@ static void test_errors_after_shared(void **state)
 
 static void test_before(void **state)
 {
-    struct health_params all = usual;
     struct health_guard *g = health_guard_new(&usual, 1, 0);
     struct health_evidence e;
-    observe_many(g, HEALTH_OLD, 0, 999, false, 10);
-    health_guard_begin(g, &usual, 20);
-    health_guard_read(g, 20, &e);
-    assert_int_equal(e.before.total, 0);
-    observe_many(g, HEALTH_OLD, 0, 1000, false, 30);
-    observe_many(g, HEALTH_OLD, 0, 5, true, 30);
-    all.share = 1;
-    health_guard_begin(g, &all, 40);
-    health_guard_read(g, 40, &e);
-    assert_int_equal(e.before.total, 1005);
-    assert_int_equal(e.before.bad, 5);
-    /* Nobody is left on the old side, yet a broken new side is found. */
-    observe_many(g, HEALTH_NEW, 0, 40, true, 50);
-    assert_int_equal(health_guard_judge(g, 50, NULL), HEALTH_CAUSE_ERRORS);
+    /* Short steps add up, a long one stands for itself, one without the old side changes nothing.
+     */
+    static const struct {
+        unsigned good, bad;
+        uint64_t total, of_them_bad;
+    } rows[] = {{0, 0, 0, 0},       {400, 2, 402, 2}, {90, 0, 492, 2},
+                {1000, 5, 1005, 5}, {0, 0, 1005, 5},  {20, 1, 1026, 6}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        observe_many(g, HEALTH_OLD, 0, rows[i].good, false, 10);
+        observe_many(g, HEALTH_OLD, 0, rows[i].bad, true, 10);
+        health_guard_begin(g, &usual, 20);
+        health_guard_read(g, 20, &e);
+        assert_int_equal(e.before.total, rows[i].total);
+        assert_int_equal(e.before.bad, rows[i].of_them_bad);
+    }
     health_guard_free(g);
+}
+
+/* When the verdict falls on 60 users, each asking once in 0.6 s and all on the new side, of whose
+ * answers one in `good_one_in` is good (0: none) from `bad_from` until `bad_until`; -1: never. */
+static int64_t alone_verdict_at(unsigned before, unsigned good_one_in, int64_t bad_from_ms,
+                                int64_t bad_until_ms)
+{
+    struct health_params all = usual;
+    struct health_guard *g = health_guard_new(&usual, 1, 0);
+    int64_t at_ms = -1;
+    observe_many(g, HEALTH_OLD, 0, before, false, 0);
+    all.share = 1;
+    health_guard_begin(g, &all, 0);
+    for (int64_t i = 0, now_ms = 0; now_ms < 300000 && at_ms < 0; now_ms = ++i * 10) {
+        bool bad = now_ms >= bad_from_ms && now_ms < bad_until_ms &&
+                   (!good_one_in || i % good_one_in != 0);
+        if (health_guard_observe(g, 0, HEALTH_NEW, (uint16_t)(i % 60 * 1000), bad, now_ms) &&
+            health_guard_judge(g, now_ms, NULL) == HEALTH_CAUSE_ERRORS)
+            at_ms = now_ms;
+    }
+    health_guard_free(g);
+    return at_ms;
+}
+
+/* Nobody is left on the old side, and users have made many good requests: yet a broken new side is
+ * found within seconds, and what is over sooner is not taken for one. */
+static void test_alone(void **state)
+{
+    static const int64_t ALWAYS = INT64_MAX;
+    static const struct {
+        unsigned before, good_one_in;
+        int64_t from_ms, until_ms, found_within_ms; /* 0: never */
+    } rows[] = {
+        {2000, 0, 0, ALWAYS, 2300},     {0, 0, 0, ALWAYS, 2300},
+        {0, 0, 55000, ALWAYS, 2300},    {0, 0, 70130, ALWAYS, 2300},
+        {2000, 0, 95260, ALWAYS, 2300}, {30, 0, 200400, ALWAYS, 2300},
+        {2000, 7, 70130, ALWAYS, 3000}, /* one in seven is good */
+        {2000, 0, 70000, 71700, 0},     {0, 0, 95300, 97000, 0},
+        {2000, 2, 70000, 75000, 0}, /* half of them, for five seconds */
+        {2000, 2, 59000, 64000, 0},     {2000, 0, ALWAYS, ALWAYS, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int64_t at = alone_verdict_at(rows[i].before, rows[i].good_one_in, rows[i].from_ms,
+                                      rows[i].until_ms);
+        bool right = rows[i].found_within_ms ? at >= rows[i].from_ms + 1750 &&
+                                                   at <= rows[i].from_ms + rows[i].found_within_ms
+                                             : at < 0;
+        if (!right)
+            fail_msg("row %zu: found at %lld ms", i, (long long)at);
+    }
+}
+
+/* Slots on the old side that fail with the new one speak for the new one. */
+static void test_nearly_alone(void **state)
+{
+    struct health_params most = usual;
+    most.share = 0.95;
+    for (int old_bad = 0; old_bad < 2; old_bad++) {
+        struct health_guard *g = health_guard_new(&most, 1, 0);
+        enum health_cause cause = HEALTH_CAUSE_NONE;
+        for (unsigned i = 0; i < 600; i++) {
+            bool is_new = i % 20 >= 2;
+            health_guard_observe(g, 0, is_new, (uint16_t)(i * 100), is_new || old_bad, i * 10);
+            cause = health_guard_judge(g, i * 10, NULL);
+        }
+        assert_int_equal(cause, old_bad ? HEALTH_CAUSE_NONE : HEALTH_CAUSE_ERRORS);
+        health_guard_free(g);
+    }
 }
 
 static void test_union(void **state)
@@ -295,6 +363,8 @@ int main(void)
         cmocka_unit_test(test_verdict_stays),
         cmocka_unit_test(test_errors_after_shared),
         cmocka_unit_test(test_before),
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_nearly_alone),
         cmocka_unit_test(test_union),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_refused),
