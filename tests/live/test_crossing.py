@@ -223,6 +223,46 @@ def test_no_way_back_to_a_dead_side(up, serve):
     assert not load.lost()
 
 
+@pytest.mark.parametrize("steps", [[100], [20, 100]], ids=["at once", "after a step"])
+def test_back_from_a_new_side_alone(up, serve, steps):
+    """At 100 % nobody is left to compare with, and long good times must not hide what comes then."""
+    name, users = f"late{len(steps)}", 60
+    s = serve(name)
+    with Load(up.port, f"{name}.test", users, rate=130) as load:
+        s.migrate([x for w in steps for x in ({"setWeight": w}, {"pause": {"duration": "2s"}})])
+        s.wait_in_force(100, 20)
+        started = time.monotonic()
+        rig.wait_for(lambda: len(load.since(started)) >= 10 * users, 30, "many good answers")
+        assert load.cohort(users=users) == set(range(users)) and not load.bad()
+        broken = time.monotonic()
+        s.new.break_(status=500)
+        status = s.wait(lambda st: st["phase"] == "RolledBack", 12, "a rollback")
+        assert status["weight"] == 0 and status["verdict"]["cause"] == "Errors"
+        assert not load.cohort(users=users)
+        bad = load.bad(broken)
+        assert bad and max(a.at + a.took for a in bad) - broken <= 6, (len(bad), bad[-1])
+        assert bad[-1].at - broken >= 1, bad[-1]  # a hiccup is no verdict
+    assert not load.lost()
+
+
+def test_no_way_back_from_alone_to_a_dead_side(up, serve):
+    s = serve("alone-dead", checked=True).migrate([{"setWeight": 100}, {"pause": {}}])
+    with Load(up.port, "alone-dead.test", 40, threads=3, rate=100) as load:
+        s.wait_in_force(100)
+        s.old.close()
+        rig.wait_for(lambda: re.search("default/alone-dead-old.* is unhealthy", up.errors()), 5, "the probes to see it")
+        time.sleep(4.5)  # as above
+        s.new.break_(status=500)
+        status = s.wait(lambda st: st["phase"] == "Blocked", 12, "Blocked")
+        assert status["weight"] == 100 and "no healthy endpoint" in status["message"]
+        assert load.cohort(users=40) == set(range(40))
+        assert not load.lost()
+        s.old.open()
+        s.wait(lambda st: st["phase"] == "RolledBack", 8, "the rollback")
+        assert not load.cohort(users=40)
+    assert not load.lost()
+
+
 def test_without_traffic_it_waits_and_promote_overrides(up, serve):
     s = serve("silent").migrate([{"setWeight": 10}, {"pause": {"duration": "200ms"}}, {"setWeight": 60}, {"pause": {}}])
     s.wait(lambda st: st["phase"] == "Inconclusive", 6)

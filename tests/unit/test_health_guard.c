@@ -299,6 +299,8 @@ static void test_threads(void **state)
 {
     struct health_guard *many = health_guard_new(&usual, THREADS, 0);
     struct health_guard *one = health_guard_new(&usual, 1, 0);
+    struct health_params all_new = usual;
+    all_new.share = 1;
     pthread_t id[THREADS];
     struct thread t[THREADS], alone = {one, 0};
     for (unsigned i = 0; i < THREADS; i++) {
@@ -318,11 +320,11 @@ static void test_threads(void **state)
         assert_int_equal(a.span[HEALTH_SPAN_STEP].side[side].bad,
                          b.span[HEALTH_SPAN_STEP].side[side].bad);
     }
-    /* Turning windows and steps meanwhile: no order is promised, but nothing breaks. */
+    /* Turning windows, pulses and steps meanwhile: no order is promised, but nothing breaks. */
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&id[i], NULL, observe_in_thread, &t[i]), 0);
     for (int i = 0; i < 50; i++) {
-        health_guard_begin(many, &usual, -1000000 * i);
+        health_guard_begin(many, i % 2 ? &all_new : &usual, -1000000 * i);
         health_guard_judge(many, 400 + 20000 * i, NULL);
     }
     for (unsigned i = 0; i < THREADS; i++)
