@@ -184,11 +184,12 @@ static double accepted_share(const struct health_params *p, const struct health_
 
 /* The bad share that a new side may have with nobody beside it. A short past that went well proves
  * little; then it is the share of an unknown past, unless the past was provably worse. */
-static double alone_share(const struct health_params *p, const struct health_evidence *e)
+static double alone_share(const struct health_params *p, const struct health_evidence *e,
+                          double accepted)
 {
     double proven = bound(&e->before, p->alpha / 2, 0) * (1 + p->tolerance);
     double most = fmin(fmax(ALONE_UNKNOWN, proven), 1 - 1e-9);
-    return fmax(ALONE_LEAST, fmin(accepted_share(p, e), most));
+    return fmax(ALONE_LEAST, fmin(accepted, most));
 }
 
 /* What the evidence of a span must reach: -log of its part of alpha. The parts of all windows sum
@@ -258,13 +259,14 @@ static double onset_level(const struct question *q, const struct health_onsets *
 static struct question question_of(const struct health_params *p, const struct health_evidence *e)
 {
     double share = share_of(p, &e->span[HEALTH_SPAN_STEP]);
-    /* Pulses are counted by the table's share; where pins alone make it large, as without them. */
+    double accepted = accepted_share(p, e);
+    /* Pulses are counted by the table's share. Where pins alone make it large, the past decides. */
     return (struct question){
         .params = p,
         .share = share,
-        .accepted = accepted_share(p, e),
-        .alone = alone_share(p, e),
-        .lasts = !health_evidence_is_alone(p) || health_spell_lasts(&e->spell),
+        .accepted = accepted,
+        .alone = share > CROWDED_SHARE ? alone_share(p, e, accepted) : accepted,
+        .lasts = health_evidence_is_alone(p) ? health_spell_lasts(&e->spell) : accepted < 1,
         .odds = share / (1 - share) * (1 + p->tolerance),
     };
 }
