@@ -122,7 +122,7 @@ static const struct scene ALONE[] = {
     {SIXTY, 1, .01, .bound = .001, .before = 60},
     {SKEWED, 1, .01, .bound = .001, .before = 60},
     {CROWDED, 1, .01, .bound = .001},
-    {CROWDED, 1, .1, .bound = .001, .before = 60},
+    {CROWDED, 1, .05, .bound = .001, .before = 60},
     /* Half of all answers bad for 5 s, all for 1.5 s. */
     {MANY, 1, .001, .5, .bound = .001, .before = 60},
     {FEW, 1, .001, .5, .bound = .001},
