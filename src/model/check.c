@@ -12,6 +12,7 @@
 struct walk {
     struct model_rule report;
     unsigned errors; /* of this document, kept or not */
+    bool lenient;    /* fields that are not known are no errors */
     size_t len;
     char path[PATH_MAX_BYTES]; /* terminated; cut when it is longer */
 };
@@ -416,7 +417,7 @@ static void check_object(struct walk *w, const struct model_object *object, cons
         check_field(w, &object->fields[i], json_object_get(v, object->fields[i].name));
     json_object_foreach((json_t *)v, name, value)
     {
-        if (model_field_find(object, wt_str_z(name)))
+        if (w->lenient || model_field_find(object, wt_str_z(name)))
             continue;
         size_t back = enter_field(w, name);
         check_unknown(w, object, name);
@@ -473,19 +474,31 @@ static const struct model_kind *check_kind(struct walk *w, const json_t *doc)
     return found;
 }
 
+/* Its kind, or NULL with errors. */
+static const struct model_kind *check_fields(struct walk *w, const json_t *doc)
+{
+    if (!json_is_object(doc)) {
+        complain(w, "expected an object with apiVersion, kind and metadata");
+        return NULL;
+    }
+    const struct model_kind *kind = check_kind(w, doc);
+    if (kind)
+        check_object(w, kind->object(), doc);
+    return w->errors ? NULL : kind;
+}
+
+int model_check_shape(const json_t *doc, struct model_errors *out)
+{
+    struct walk w = {.report = {NULL, NULL, out}, .lenient = true};
+    return check_fields(&w, doc) ? 0 : WT_EINVAL;
+}
+
 int model_check(const json_t *doc, const struct model_lines *lines, const char *file,
                 struct model_errors *out)
 {
     struct walk w = {.report = {lines, file, out}};
-    if (!json_is_object(doc)) {
-        complain(&w, "expected an object with apiVersion, kind and metadata");
-        return WT_EINVAL;
-    }
-    const struct model_kind *kind = check_kind(&w, doc);
+    const struct model_kind *kind = check_fields(&w, doc);
     if (!kind)
-        return WT_EINVAL;
-    check_object(&w, kind->object(), doc);
-    if (w.errors)
         return WT_EINVAL;
     unsigned before = out->n_errors + out->n_more;
     if (kind->rule)

@@ -32,6 +32,11 @@ char *model_errors_text(const struct model_errors *e, char *out, size_t size);
 int model_check(const json_t *doc, const struct model_lines *lines, const char *file,
                 struct model_errors *out);
 
+/* Whether it has the form that views and readers rely on, and no more: of what another version of
+ * this program has stored, fields may be unknown here, and rules across fields may have become
+ * stricter. */
+int model_check_shape(const json_t *doc, struct model_errors *out);
+
 /* Checks what an update may not change (IMMUTABLE fields). Both were checked alone. */
 int model_check_update(const json_t *before, const json_t *after, struct model_errors *out);
 
