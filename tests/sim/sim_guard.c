@@ -451,10 +451,11 @@ static int faults_of(int runs)
     return runs / 5 > FAULTS_LEAST ? runs / 5 : FAULTS_LEAST;
 }
 
-/* Each request of half an hour through the real thing takes its time. */
-static int less_if_alone(const struct scene *c, int runs)
+/* Each request of half an hour through the real thing takes its time: a third of the runs, or so
+ * few that a look takes seconds. */
+static int less_if_alone(const struct scene *c, int runs, bool whole)
 {
-    return c->share < 1 ? runs : (runs + 2) / 3;
+    return c->share < 1 ? runs : (runs + 2) / (whole ? 3 : 20);
 }
 
 static bool show_fault(struct sim *s, int runs, uint64_t seed, double *times)
@@ -524,13 +525,14 @@ static int show_all(struct sim *s, const struct scene *scenes, size_t n, int run
                     double *times)
 {
     int wrong = 0, faults = faults_of(runs);
+    bool whole = runs >= 1000;
     for (size_t i = 0; i < n; i++) {
         const struct scene *c = &scenes[i];
         scene_setup(s, c);
         uint64_t row = wt_mix64(seed ^ i << 32);
         int good = c->hiccup <= 0 && c->extra <= 0 ? runs : (runs + 2) / 3;
-        wrong += !(c->fault > 0 ? show_fault(s, less_if_alone(c, faults), row, times)
-                                : show_false(s, less_if_alone(c, good), row));
+        wrong += !(c->fault > 0 ? show_fault(s, less_if_alone(c, faults, whole), row, times)
+                                : show_false(s, less_if_alone(c, good, whole), row));
         fflush(stdout);
     }
     return wrong;
