@@ -11,6 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct kept_change {
+    struct control_change change;
+    size_t bytes;
+};
+
 struct control_store {
     struct control_db db;
     struct io_sys *sys;
@@ -19,9 +24,11 @@ struct control_store {
     char id[CONTROL_STORE_ID_TEXT];
     uint8_t site_key[CONTROL_SITE_KEY_BYTES];
     bool site_key_given;
-    struct control_change changes[CONTROL_CHANGES_KEPT]; /* a ring */
-    uint64_t n_changes;                                  /* ever; the newest is at (n - 1) % KEPT */
-    uint64_t forgotten_rv;                               /* changes up to this one are not known */
+    struct kept_change changes[CONTROL_CHANGES_KEPT]; /* a ring */
+    uint64_t n_changes;                               /* ever; the newest is at (n - 1) % KEPT */
+    uint64_t n_forgotten;                             /* of these: the oldest kept is at n % KEPT */
+    size_t kept_bytes;
+    uint64_t forgotten_rv; /* changes up to this one are not known */
     void (*on_change)(void *ctx, const struct control_change *change);
     void *on_change_ctx;
 };
@@ -123,6 +130,14 @@ int control_store_open(const char *path, struct io_sys *sys, struct control_stor
     return 0;
 }
 
+static void forget_oldest(struct control_store *s)
+{
+    struct kept_change *oldest = &s->changes[s->n_forgotten++ % CONTROL_CHANGES_KEPT];
+    s->forgotten_rv = oldest->change.rv;
+    s->kept_bytes -= oldest->bytes;
+    json_decref(oldest->change.doc);
+}
+
 void control_store_free(struct control_store *s)
 {
     if (!s)
@@ -130,8 +145,8 @@ void control_store_free(struct control_store *s)
     for (struct wt_map_entry *e = wt_map_first(&s->objects); e; e = wt_map_next(&s->objects, e))
         json_decref(e->value);
     wt_map_done(&s->objects);
-    for (size_t i = 0; i < CONTROL_CHANGES_KEPT; i++)
-        json_decref(s->changes[i].doc);
+    while (s->n_forgotten < s->n_changes)
+        forget_oldest(s);
     if (s->db.db)
         control_db_close(&s->db);
     wt_free(s);
@@ -256,36 +271,55 @@ void control_store_on_change(struct control_store *s,
     s->on_change_ctx = ctx;
 }
 
+/* What a document takes in memory, about: a text of many small values takes far more than its own
+ * length. */
+static size_t bytes_of(const json_t *value)
+{
+    enum { VALUE_BYTES = 64, MEMBER_BYTES = 96 };
+    size_t sum = VALUE_BYTES + json_string_length(value), i;
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)value, key, v)
+    {
+        sum += MEMBER_BYTES + strlen(key) + bytes_of(v);
+    }
+    json_array_foreach(value, i, v)
+    {
+        sum += bytes_of(v);
+    }
+    return sum;
+}
+
 static void remember(struct control_store *s, const struct control_change *change)
 {
-    struct control_change *slot = &s->changes[s->n_changes % CONTROL_CHANGES_KEPT];
-    if (slot->doc) {
-        s->forgotten_rv = slot->rv;
-        json_decref(slot->doc);
-    }
-    *slot = *change;
-    json_incref(slot->doc);
-    s->n_changes++;
+    size_t bytes = bytes_of(change->doc);
+    while (s->n_forgotten < s->n_changes &&
+           (s->n_changes - s->n_forgotten == CONTROL_CHANGES_KEPT ||
+            s->kept_bytes + bytes > CONTROL_CHANGES_BYTES))
+        forget_oldest(s);
+    struct kept_change *slot = &s->changes[s->n_changes++ % CONTROL_CHANGES_KEPT];
+    *slot = (struct kept_change){*change, bytes};
+    json_incref(change->doc);
+    s->kept_bytes += bytes;
     if (s->on_change)
-        s->on_change(s->on_change_ctx, slot);
+        s->on_change(s->on_change_ctx, change);
 }
 
 int control_store_next(const struct control_store *s, uint64_t since, struct control_change *out)
 {
     if (since < s->forgotten_rv || since > s->rv)
         return WT_ELIMIT;
-    uint64_t low = s->n_changes > CONTROL_CHANGES_KEPT ? s->n_changes - CONTROL_CHANGES_KEPT : 0;
-    uint64_t high = s->n_changes;
+    uint64_t low = s->n_forgotten, high = s->n_changes;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if (s->changes[middle % CONTROL_CHANGES_KEPT].rv > since)
+        if (s->changes[middle % CONTROL_CHANGES_KEPT].change.rv > since)
             high = middle;
         else
             low = middle + 1;
     }
     if (low == s->n_changes)
         return 0;
-    *out = s->changes[low % CONTROL_CHANGES_KEPT];
+    *out = s->changes[low % CONTROL_CHANGES_KEPT].change;
     return 1;
 }
 

@@ -18,7 +18,11 @@
 
 struct control_store;
 
-enum { CONTROL_CHANGES_KEPT = 4096, CONTROL_STORE_ID_TEXT = 33, CONTROL_SITE_KEY_BYTES = 32 };
+enum { CONTROL_STORE_ID_TEXT = 33, CONTROL_SITE_KEY_BYTES = 32 };
+
+/* Changes that are known: at most so many, and no more than their documents take of so many bytes
+ * (about); the newest always is. */
+enum { CONTROL_CHANGES_KEPT = 4096, CONTROL_CHANGES_BYTES = 64 << 20 };
 
 /* Opens or makes the database at `path` (":memory:" for tests). Clock and chance come from `sys`,
  * which must outlive the store. WT_EDENIED when another process holds it. */
