@@ -41,3 +41,11 @@ enum model_from_namespaces model_attach_from(const struct model_gateway_listener
         l->allowed_routes ? l->allowed_routes->namespaces : NULL;
     return ns && ns->from ? ns->from : MODEL_FROM_SAME;
 }
+
+int model_attach_order(const struct model_metadata *a, const struct model_metadata *b)
+{
+    if (a->creation_timestamp_ms != b->creation_timestamp_ms)
+        return a->creation_timestamp_ms < b->creation_timestamp_ms ? -1 : 1;
+    int space = wt_str_cmp(a->namespace, b->namespace);
+    return space ? space : wt_str_cmp(a->name, b->name);
+}

@@ -1,5 +1,5 @@
-/* Which routes a Gateway's listener takes (Gateway API): one answer for proxies, which serve by it,
- * and for the status, which tells it. */
+/* Which routes a Gateway's listener takes, and who goes first of two that want the same (Gateway
+ * API): one answer for proxies, which serve by it, and for the status, which tells it. */
 #ifndef MODEL_ATTACH_H
 #define MODEL_ATTACH_H
 
@@ -19,5 +19,10 @@ bool model_attach_takes_http(const struct model_gateway_listener *l, bool *out_o
 
 /* The namespaces whose HTTPRoutes may attach: none where the listener takes no HTTPRoutes. */
 enum model_from_namespaces model_attach_from(const struct model_gateway_listener *l);
+
+/* Where only one can be had — a listener's address, port and hostname, the policy of a Backend —
+ * the older object has it (metadata.creationTimestamp), then the first by namespace and name. Below
+ * 0: `a` goes first. */
+int model_attach_order(const struct model_metadata *a, const struct model_metadata *b);
 
 #endif

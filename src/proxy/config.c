@@ -2,7 +2,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/attach.h"
 #include "model/view.h"
+
+#include <stdlib.h>
 
 /* ---- listeners ---- */
 
@@ -548,13 +551,18 @@ static int view_gateway(struct builder *b, const json_t *doc, const void **out, 
     return r;
 }
 
-static int add_listeners(struct builder *b, struct wt_err *err)
+static int by_order(const void *a, const void *b)
 {
-    enum { LISTENERS_A_GATEWAY = 64 };
-    size_t n = (size_t)count_of(b, "Gateway") * LISTENERS_A_GATEWAY + 1;
-    b->route_listeners = wt_arena_zalloc(&b->arena, n * sizeof *b->route_listeners);
-    if (!b->route_listeners)
-        return no_memory(err);
+    const struct model_gateway *const *x = a, *const *y = b;
+    return model_attach_order((*x)->metadata, (*y)->metadata);
+}
+
+/* Those of our class, in the order in which they get what more than one of them wants: the set's
+ * own order tells only in which they arrived here. `out` has room for all of the set. */
+static int gateways_in_order(struct builder *b, const struct model_gateway *out[], uint32_t *out_n,
+                             struct wt_err *err)
+{
+    uint32_t n = 0;
     for (const struct model_item *i = next_of(b, "Gateway", NULL); i;
          i = next_of(b, "Gateway", i)) {
         const void *view;
@@ -565,12 +573,34 @@ static int add_listeners(struct builder *b, struct wt_err *err)
             return r;
         if (!gw || !wt_str_eq(gw->spec->gateway_class_name, WT_STR("watari")))
             continue; /* another controller's, or left out */
+        out[n++] = gw;
+    }
+    qsort(out, n, sizeof(struct model_gateway *), by_order);
+    *out_n = n;
+    return 0;
+}
+
+static int add_listeners(struct builder *b, struct wt_err *err)
+{
+    enum { LISTENERS_A_GATEWAY = 64 };
+    size_t room = (size_t)count_of(b, "Gateway") + 1;
+    const struct model_gateway **gateways =
+        wt_arena_alloc(&b->arena, room * sizeof(struct model_gateway *));
+    uint32_t n;
+    b->route_listeners =
+        wt_arena_zalloc(&b->arena, room * LISTENERS_A_GATEWAY * sizeof *b->route_listeners);
+    if (!gateways || !b->route_listeners)
+        return no_memory(err);
+    int r = gateways_in_order(b, gateways, &n, err);
+    for (uint32_t i = 0; r == 0 && i < n; i++) {
+        const struct model_gateway *gw = gateways[i];
         for (uint32_t k = 0; r == 0 && k < gw->spec->n_listeners && k < LISTENERS_A_GATEWAY; k++)
             r = add_listener(b, gw, &gw->spec->listeners[k], err);
         if (r < 0)
-            return wt_wrap(err, r, "%s", i->key.ptr);
+            wt_wrap(err, r, "Gateway/%.*s/%.*s", WT_ARG(gw->metadata->namespace),
+                    WT_ARG(gw->metadata->name));
     }
-    return 0;
+    return r;
 }
 
 /* ---- routes ---- */

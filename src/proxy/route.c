@@ -474,7 +474,8 @@ static int add_listeners(struct proxy_routes *r, const struct proxy_routes_input
         if (listener_name(r, listener->hostname, &r->names[l]) < 0)
             return WT_ENOMEM;
         for (uint32_t i = 0; i < listener->n_sockets; i++) {
-            /* Of two listeners for the same host on one socket the first stays (Conflicted). */
+            /* Of two listeners for the same host on one socket the first stays; the status of the
+             * other one says Conflicted (control/status_observe.c). */
             uint32_t socket = listener->sockets[i];
             if (socket >= in->n_sockets)
                 return WT_EINVAL;

@@ -1,5 +1,5 @@
-/* An object that a proxy cannot take costs itself, not the snapshot it came in. No worker and no
- * sockets: what is looked at is the config. */
+/* An object that a proxy cannot take costs itself, not the snapshot it came in; and who has what
+ * two want. No worker and no sockets: what is looked at is the config. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -321,6 +321,64 @@ static void a_gateway_stays_as_it_was(void **state)
     rig_done(&r);
 }
 
+/* Of two with an age of their own the older one goes first, else the first by name. */
+static const struct order_row {
+    const char *names[2], *created[2]; /* as they arrive */
+    unsigned first;
+} order_rows[] = {
+    {{"a", "b"}, {"2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"}, 0},
+    {{"a", "b"}, {"2026-01-01T00:00:01Z", "2026-01-01T00:00:00Z"}, 1},
+    {{"b", "a"}, {"2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"}, 0},
+    {{"b", "a"}, {"2026-01-01T00:00:01Z", "2026-01-01T00:00:00Z"}, 1},
+    {{"b", "a"}, {"2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"}, 1},
+    {{"a", "b"}, {"2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"}, 0},
+};
+
+enum { N_ORDER_ROWS = sizeof(order_rows) / sizeof(order_rows[0]) };
+
+static void set_rivals(struct rig *r, const struct order_row *row)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        rig_set(r,
+                "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway','metadata':"
+                "{'name':'%s','namespace':'default','creationTimestamp':'%s'},"
+                "'spec':{'gatewayClassName':'watari','addresses':[{'type':'IPAddress',"
+                "'value':'127.0.0.1'}],"
+                "'listeners':[{'name':'http','port':80,'protocol':'HTTP'}]}}",
+                row->names[k], row->created[k]);
+        rig_set(r,
+                "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'HTTPRoute','metadata':"
+                "{'name':'of-%s','namespace':'default'},'spec':{'parentRefs':[{'name':'%s'}],"
+                "'rules':[{'backendRefs':[{'group':'watari.dev','kind':'Backend','name':'%s'}]}]}}",
+                row->names[k], row->names[k], row->names[k]);
+        rig_set_backend(r, row->names[k], (int)k + 1, 1);
+    }
+}
+
+static void open_rig(struct rig *r)
+{
+    *r = (struct rig){0};
+    r->shared.stats = proxy_stats_new(1);
+    r->snapshot = model_snapshot_new(WT_STR("store"));
+}
+
+static void the_older_gateway_has_the_listener(void **state)
+{
+    for (size_t i = 0; i < N_ORDER_ROWS; i++) {
+        const struct order_row *row = &order_rows[i];
+        struct rig r;
+        char expected[40];
+        open_rig(&r);
+        set_rivals(&r, row);
+        publish(&r);
+        assert_int_equal(r.config->n_listeners, 1);
+        snprintf(expected, sizeof(expected), "default/%s", row->names[row->first]);
+        if (strcmp(leads_to(&r, "/"), expected) != 0)
+            fail_msg("row %zu: %s", i, leads_to(&r, "/"));
+        rig_done(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_policy_stays_as_it_was),
         cmocka_unit_test(a_migration_stays_as_it_was),
         cmocka_unit_test(a_gateway_stays_as_it_was),
+        cmocka_unit_test(the_older_gateway_has_the_listener),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
