@@ -8,12 +8,16 @@
 #include <string.h>
 
 /* Where a listener stands, the worst first. */
-enum listener_case { CLOSED, REFUSED, NOT_TAKEN, NOT_REPORTED, OPEN, LISTENER_CASES };
+enum listener_case { CONFLICTED, CLOSED, REFUSED, NOT_TAKEN, NOT_REPORTED, OPEN, LISTENER_CASES };
 
 /* Reasons are those of the Gateway API (ListenerConditionReason). */
 static const struct {
     struct control_condition accepted, programmed;
 } listener_rows[LISTENER_CASES] = {
+    [CONFLICTED] = {{"Accepted", MODEL_CONDITION_FALSE, "HostnameConflict",
+                     "another listener has its address, port and hostname"},
+                    {"Programmed", MODEL_CONDITION_FALSE, "Invalid",
+                     "another listener gets its requests"}},
     [CLOSED] = {{"Accepted", MODEL_CONDITION_FALSE, "PortUnavailable",
                  "proxies could not open it; their log tells why"},
                 {"Programmed", MODEL_CONDITION_FALSE, "Invalid", "no proxy listens on it"}},
@@ -30,6 +34,8 @@ static const struct {
 
 static enum listener_case listener_case(const struct control_gateway_seen *seen, size_t i)
 {
+    if (seen->listeners[i].lost_to)
+        return CONFLICTED;
     if (seen->proxies == 0)
         return NOT_REPORTED;
     if (seen->have == 0)
@@ -66,6 +72,20 @@ static void add(json_t *list, const json_t *before, const struct control_conditi
                           at->wall_ms);
 }
 
+/* Where there is no conflict the condition is left out. */
+static void add_conflict(json_t *list, const json_t *before, const char *lost_to,
+                         const struct where *at)
+{
+    char message[800];
+    const struct control_condition c = {"Conflicted", MODEL_CONDITION_TRUE, "HostnameConflict",
+                                        message};
+    if (!lost_to)
+        return;
+    snprintf(message, sizeof(message),
+             "%s has the same address, port and hostname, and comes first", lost_to);
+    add(list, before, &c, at);
+}
+
 static json_t *listener_status(const struct where *at, const struct model_gateway_listener *l,
                                const struct control_gateway_seen *seen, size_t i)
 {
@@ -78,6 +98,7 @@ static json_t *listener_status(const struct where *at, const struct model_gatewa
     add(list, before, &listener_rows[what].accepted, at);
     add(list, before, &listener_rows[what].programmed, at);
     add(list, before, &kinds_rows[others], at);
+    add_conflict(list, before, seen->listeners[i].lost_to, at);
     return json_pack("{s:s, s:o, s:I, s:o}", "name", l->name.ptr, "supportedKinds", kinds,
                      "attachedRoutes", (json_int_t)seen->listeners[i].attached_routes, "conditions",
                      list);
@@ -89,17 +110,20 @@ static void gateway_conditions(json_t *list, const struct where *at,
                                const struct control_gateway_seen *seen)
 {
     const json_t *before = json_object_get(at->doc, "status");
-    char closed[80];
-    unsigned worst = 0;
+    char invalid[120];
+    unsigned worst = 0, n_invalid = counts[CLOSED] + counts[CONFLICTED];
+    const char *why = !counts[CONFLICTED] ? "could not be opened"
+                      : !counts[CLOSED]   ? "conflict with another Gateway's"
+                                          : "could not be opened, or conflict with another's";
     while (worst < OPEN && !counts[worst])
         worst++;
-    snprintf(closed, sizeof(closed), "%u of %u listeners could not be opened", counts[CLOSED], n);
+    snprintf(invalid, sizeof(invalid), "%u of %u listeners %s", n_invalid, n, why);
     struct control_condition accepted = listener_rows[worst].accepted;
     struct control_condition programmed = listener_rows[worst].programmed;
-    if (worst == CLOSED) {
-        accepted.status = counts[CLOSED] < n ? MODEL_CONDITION_TRUE : MODEL_CONDITION_FALSE;
+    if (n_invalid) {
+        accepted.status = n_invalid < n ? MODEL_CONDITION_TRUE : MODEL_CONDITION_FALSE;
         accepted.reason = "ListenersNotValid";
-        accepted.message = programmed.message = closed;
+        accepted.message = programmed.message = invalid;
     } else if (worst == REFUSED) {
         programmed.message = seen->refused;
     }

@@ -8,7 +8,8 @@
 
 struct control_listener_seen {
     uint32_t attached_routes;
-    unsigned open; /* proxies that have the snapshot and listen on all its addresses */
+    unsigned open;       /* proxies that have the snapshot and listen on all its addresses */
+    const char *lost_to; /* as of struct control_gateway_count */
 };
 
 struct control_gateway_seen {

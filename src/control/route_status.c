@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Reasons and messages are those of the Gateway API (RouteConditionReason); a message may have one
- * %s, for the name it is about. */
+/* Reasons are those of the Gateway API (RouteConditionReason), NoReadyListeners of Envoy Gateway; a
+ * message may have one %s, for the name it is about. */
 static const struct control_condition accepted[] = {
     [CONTROL_PARENT_NO_GATEWAY] = {"Accepted", MODEL_CONDITION_FALSE, "NoMatchingParent",
                                    "there is no Gateway \"%s\""},
@@ -19,6 +19,9 @@ static const struct control_condition accepted[] = {
                                     "allowedRoutes of Gateway \"%s\" exclude this route"},
     [CONTROL_PARENT_NO_HOSTNAME] = {"Accepted", MODEL_CONDITION_FALSE, "NoMatchingListenerHostname",
                                     "no hostname is one of a listener of Gateway \"%s\""},
+    [CONTROL_PARENT_CONFLICTED] = {"Accepted", MODEL_CONDITION_FALSE, "NoReadyListeners",
+                                   "another Gateway has address, port and hostname of the "
+                                   "listeners of Gateway \"%s\""},
     [CONTROL_PARENT_ATTACHED] = {"Accepted", MODEL_CONDITION_TRUE, "Accepted",
                                  "attached to Gateway \"%s\""},
 };
@@ -64,13 +67,16 @@ static enum control_parent_case listener_case(const struct model_http_route_spec
 struct control_parent_seen control_parent_see(const struct model_http_route_spec *route,
                                               struct wt_str namespace,
                                               const struct model_parent_ref *ref,
-                                              const struct model_gateway *gateway)
+                                              const struct model_gateway *gateway,
+                                              const char *const lost_to[CONTROL_LISTENERS_MAX])
 {
     struct control_parent_seen seen = {CONTROL_PARENT_NO_LISTENER, 0};
     bool same = wt_str_eq(namespace, gateway->metadata->namespace);
     for (uint32_t i = 0; i < gateway->spec->n_listeners && i < CONTROL_LISTENERS_MAX; i++) {
         enum control_parent_case what =
             listener_case(route, same, ref, &gateway->spec->listeners[i]);
+        if (what == CONTROL_PARENT_ATTACHED && lost_to[i])
+            what = CONTROL_PARENT_CONFLICTED;
         if (what == CONTROL_PARENT_ATTACHED)
             seen.listeners |= UINT64_C(1) << i;
         if (what > seen.what) /* the listener that came nearest */

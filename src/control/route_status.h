@@ -16,6 +16,7 @@ enum control_parent_case {
     CONTROL_PARENT_NO_LISTENER,
     CONTROL_PARENT_NOT_ALLOWED,
     CONTROL_PARENT_NO_HOSTNAME,
+    CONTROL_PARENT_CONFLICTED, /* only to listeners that another Gateway's is served in place of */
     CONTROL_PARENT_ATTACHED,
 };
 
@@ -38,11 +39,13 @@ struct control_route_seen {
     const char *refused; /* by which proxy and why it is not taken; NULL: by none */
 };
 
-/* A parent of a route of namespace `namespace`, against the view of its Gateway. */
+/* A parent of a route of namespace `namespace`, against the view of its Gateway; `lost_to` as of
+ * struct control_gateway_count. */
 struct control_parent_seen control_parent_see(const struct model_http_route_spec *route,
                                               struct wt_str namespace,
                                               const struct model_parent_ref *ref,
-                                              const struct model_gateway *gateway);
+                                              const struct model_gateway *gateway,
+                                              const char *const lost_to[CONTROL_LISTENERS_MAX]);
 
 /* A new status document for the route `doc`; a pure function. Entries of other controllers are
  * kept; NULL without memory. */

@@ -224,8 +224,10 @@ static json_t *plan_gateway(struct control_status *s, json_t *doc, const struct 
     const char *refused = control_refusals_of(&s->refusals, doc);
     if (refused)
         snprintf(seen.refused, sizeof(seen.refused), "%s", refused);
-    for (size_t i = 0; i < CONTROL_LISTENERS_MAX; i++)
+    for (size_t i = 0; i < CONTROL_LISTENERS_MAX; i++) {
         seen.listeners[i].attached_routes = g->attached[i];
+        seen.listeners[i].lost_to = g->lost_to[i];
+    }
     return control_gateway_status(doc, g->view, &seen, m->wall_ms);
 }
 

@@ -2,9 +2,11 @@
 
 #include "base/mem.h"
 #include "io/stream.h"
+#include "model/attach.h"
 #include "model/view.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { GATEWAYS_BYTES = 64 << 20, ROUTE_BYTES = 16 << 20, NAME_MAX_ = 400 };
@@ -95,6 +97,91 @@ static int add_gateway(struct control_gateways *g, const json_t *doc, struct wt_
     return 0;
 }
 
+/* ---- listeners that want the same ---- */
+
+static size_t n_addresses(const struct model_gateway_spec *spec)
+{
+    return spec->n_addresses ? spec->n_addresses : 1;
+}
+
+/* As proxies know it; false: none that could be listened on. */
+static bool address_text(const struct model_gateway_spec *spec, size_t i, int64_t port,
+                         char out[IO_ADDR_TEXT])
+{
+    union io_addr addr;
+    struct wt_str text = spec->n_addresses ? spec->addresses[i].value : WT_STR("0.0.0.0");
+    if (io_addr_parse(text, (uint16_t)port, &addr, NULL) < 0)
+        return false;
+    io_addr_format(&addr, out);
+    return true;
+}
+
+/* The first to come has the address, port and hostname; nobody loses to itself. */
+static int claim(struct wt_map *claims, struct control_gateway_count *c, size_t i, char *label,
+                 struct wt_err *err)
+{
+    const struct model_gateway_listener *l = &c->view->spec->listeners[i];
+    struct wt_str host = model_attach_host(l->hostname);
+    for (size_t k = 0; k < n_addresses(c->view->spec); k++) {
+        char address[IO_ADDR_TEXT], key[IO_ADDR_TEXT + NAME_MAX_];
+        if (!address_text(c->view->spec, k, l->port, address))
+            continue;
+        int n = snprintf(key, sizeof(key), "%s %.*s", address, WT_ARG(host));
+        for (char *p = key; *p; p++)
+            *p = (char)wt_lower((unsigned char)*p);
+        const char *first = wt_map_get(claims, wt_str(key, (size_t)n));
+        if (first && first != label)
+            c->lost_to[i] = first;
+        else if (!first && wt_map_put(claims, wt_str(key, (size_t)n), label, NULL) < 0)
+            return wt_fail(err, WT_ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+static int claim_all(struct control_gateways *g, struct wt_map *claims,
+                     struct control_gateway_count *c, struct wt_err *err)
+{
+    enum { LABEL_MAX = 700 };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < c->view->spec->n_listeners && i < CONTROL_LISTENERS_MAX; i++) {
+        char text[LABEL_MAX];
+        const struct model_metadata *m = c->view->metadata;
+        int n =
+            snprintf(text, sizeof(text), "Gateway %.*s/%.*s, listener %.*s,", WT_ARG(m->namespace),
+                     WT_ARG(m->name), WT_ARG(c->view->spec->listeners[i].name));
+        struct wt_str label = wt_arena_str(&g->arena, wt_str(text, (size_t)n));
+        r = label.ptr ? claim(claims, c, i, (char *)(uintptr_t)label.ptr, err)
+                      : wt_fail(err, WT_ENOMEM, "out of memory");
+    }
+    return r;
+}
+
+static int by_order(const void *a, const void *b)
+{
+    const struct control_gateway_count *const *x = a, *const *y = b;
+    return model_attach_order((*x)->view->metadata, (*y)->view->metadata);
+}
+
+static int see_conflicts(struct control_gateways *g, struct wt_err *err)
+{
+    struct wt_map claims = {0};
+    size_t n = 0;
+    int r = 0;
+    wt_autofree struct control_gateway_count **all =
+        wt_calloc(wt_map_len(&g->counts) + 1, sizeof(*all));
+    if (!all)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    for (struct wt_map_entry *e = wt_map_first(&g->counts); e; e = wt_map_next(&g->counts, e)) {
+        all[n] = e->value;
+        n += all[n]->ours;
+    }
+    qsort(all, n, sizeof(*all), by_order);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = claim_all(g, &claims, all[i], err);
+    wt_map_done(&claims);
+    return r;
+}
+
 int control_gateways_see(const struct control_store *store, struct control_gateways *out,
                          struct wt_err *err)
 {
@@ -103,6 +190,8 @@ int control_gateways_see(const struct control_store *store, struct control_gatew
     int r = out->docs ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
     for (size_t i = 0; r == 0 && i < json_array_size(out->docs); i++)
         r = add_gateway(out, json_array_get(out->docs, i), err);
+    if (r == 0)
+        r = see_conflicts(out, err);
     if (r < 0)
         control_gateways_done(out);
     return r;
@@ -232,7 +321,8 @@ int control_route_see(const struct control_store *store, struct control_gateways
             out->parents[i].what = g ? CONTROL_PARENT_OTHERS : CONTROL_PARENT_NO_GATEWAY;
             continue;
         }
-        out->parents[i] = control_parent_see(route->spec, wt_str_z(namespace), ref, g->view);
+        out->parents[i] =
+            control_parent_see(route->spec, wt_str_z(namespace), ref, g->view, g->lost_to);
         at[n] = attach(g, out->parents[i].listeners, at, n);
         n++;
     }
@@ -249,15 +339,10 @@ struct gateway_look {
     struct control_gateway_seen *out;
 };
 
-static bool listens(const json_t *listeners, struct wt_str address, uint16_t port)
+static bool listens(const json_t *listeners, const char *wanted)
 {
-    union io_addr addr;
-    char wanted[IO_ADDR_TEXT];
     size_t i;
     json_t *have;
-    if (io_addr_parse(address, port, &addr, NULL) < 0)
-        return false;
-    io_addr_format(&addr, wanted);
     json_array_foreach(listeners, i, have)
     {
         if (json_is_string(have) && strcmp(json_string_value(have), wanted) == 0)
@@ -271,12 +356,10 @@ static bool is_open(const json_t *report, const struct model_gateway_spec *spec,
                     const struct model_gateway_listener *l)
 {
     const json_t *listeners = json_object_get(report, "listeners");
-    uint16_t port = (uint16_t)l->port;
+    char address[IO_ADDR_TEXT];
     bool open = true;
-    for (size_t i = 0; listeners && open && i < spec->n_addresses; i++)
-        open = listens(listeners, spec->addresses[i].value, port);
-    if (listeners && spec->n_addresses == 0)
-        open = listens(listeners, WT_STR("0.0.0.0"), port);
+    for (size_t i = 0; listeners && open && i < n_addresses(spec); i++)
+        open = address_text(spec, i, l->port, address) && listens(listeners, address);
     return open;
 }
 

@@ -25,6 +25,9 @@ struct control_gateway_count {
     bool ours; /* its class is served here */
     int64_t generation;
     uint32_t attached[CONTROL_LISTENERS_MAX];
+    /* Which listener is served in place of this one, as it has the same address, port and hostname
+     * and goes first (model_attach_order()): "Gateway default/web, listener http"; NULL: none. */
+    const char *lost_to[CONTROL_LISTENERS_MAX];
 };
 
 struct control_gateways {

@@ -118,6 +118,33 @@ def test_a_port_that_cannot_be_opened(serve, world):
         taken.close()
 
 
+def test_of_two_gateways_with_one_listener_the_younger_says_so(serve, world):
+    site = rig.Site().backend("shop", world.origin("shop")).backend("other", world.origin("other")).simple_route("shop")
+    spec = {"gatewayClassName": "watari", "addresses": [{"value": rig.HOST}], "listeners": [{"name": "mine", "protocol": "HTTP", "port": site.port}]}
+    site.add(GATEWAY, "Gateway", "zeb", spec)
+    site.add(GATEWAY, "HTTPRoute", "other", {"parentRefs": [{"name": "zeb"}], "hostnames": ["other.test"], "rules": [{"backendRefs": [rig.ref("other")]}]})
+    s = serve(site)
+
+    def ask(host):
+        c = rig.Client(site.port)
+        try:
+            return c.ask(host=host).status
+        finally:
+            c.close()
+
+    s.sees("True", "PROGRAMMED", "gw", "web")
+    s.sees("False", "PROGRAMMED", "gw", "zeb")
+    s.sees("False", "ACCEPTED", "hr", "other")
+    assert s.cell("ACCEPTED", "hr", "shop") == "True"
+    assert (ask("shop.test"), ask("other.test")) == (200, 404)
+    told = s.conditions(s.json("gw", "zeb")["status"]["listeners"][0])["Conflicted"]
+    assert (told["status"], told["reason"]) == ("True", "HostnameConflict") and "default/web, listener http" in told["message"]
+    s.ok("delete", "gw", "web")
+    s.sees("True", "PROGRAMMED", "gw", "zeb")
+    s.sees("True", "ACCEPTED", "hr", "other")
+    assert (ask("shop.test"), ask("other.test")) == (404, 200)
+
+
 def test_events_count_from_one_and_keep_their_order(serve, world):
     site = rig.Site().backend("old", world.origin("old")).backend("new", world.origin("new")).simple_route("shop", "old")
     spec = {"routeRefs": [{"kind": "HTTPRoute", "name": "shop"}], "from": {"name": "old"}, "to": {"name": "new"}, "state": "Shared",
