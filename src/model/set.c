@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 struct set {
-    struct wt_map map;   /* key -> struct model_doc */
-    struct wt_map moved; /* "namespace/route" -> the Migration that moves its users */
+    struct wt_map map;    /* key -> struct model_doc */
+    struct wt_map claims; /* what only one document can have -> the first that wants it */
     struct model_rule r;
     const json_t *doc;
 };
@@ -34,6 +34,52 @@ static const json_t *need(struct set *s, const char *path, const json_t *ref, co
     if (!found)
         model_rule_warning(&s->r, path, "there is no %s %s/%.100s", kind, space, name);
     return found;
+}
+
+/* Another document that wants `what` too; NULL: this one is the first, or there is no memory, which
+ * makes a warning less. */
+static const json_t *claimed_before(struct set *s, const char *what)
+{
+    const json_t *other = wt_map_get(&s->claims, wt_str_z(what));
+    if (!other && wt_map_put(&s->claims, wt_str_z(what), (void *)s->doc, NULL) < 0)
+        return NULL;
+    return other == s->doc ? NULL : other;
+}
+
+/* Each address is told once a listener, as it is written. */
+static void check_listener(struct set *s, const char *path, const json_t *listener,
+                           const char *address)
+{
+    char key[MODEL_KEY_MAX];
+    int port = (int)json_integer_value(json_object_get(listener, "port"));
+    const char *host = text_of(listener, "hostname", "");
+    snprintf(key, sizeof(key), "listener %s %d %s", address, port, host);
+    const json_t *other = claimed_before(s, key);
+    if (other)
+        model_rule_warning(&s->r, path,
+                           "Gateway %.100s/%.100s has this hostname on %s port %d too; only the "
+                           "older one will be served",
+                           model_namespace(other), model_name(other), address, port);
+}
+
+static void check_gateway(struct set *s, const json_t *spec)
+{
+    const json_t *addresses = json_object_get(spec, "addresses");
+    char path[80];
+    size_t i, j;
+    json_t *listener, *address;
+    if (strcmp(text_of(spec, "gatewayClassName", ""), "watari") != 0)
+        return;
+    json_array_foreach(json_object_get(spec, "listeners"), i, listener)
+    {
+        snprintf(path, sizeof(path), "spec.listeners[%zu]", i);
+        if (json_array_size(addresses) == 0)
+            check_listener(s, path, listener, "0.0.0.0");
+        json_array_foreach(addresses, j, address)
+        {
+            check_listener(s, path, listener, text_of(address, "value", ""));
+        }
+    }
 }
 
 static void check_parent(struct set *s, const char *path, const json_t *ref)
@@ -103,13 +149,11 @@ static bool route_names(const json_t *route, const char *backend)
 static void check_moved_twice(struct set *s, const char *path, const json_t *ref)
 {
     char key[MODEL_KEY_MAX];
-    snprintf(key, sizeof(key), "%s/%s", model_namespace(s->doc), text_of(ref, "name", ""));
-    const json_t *other = wt_map_get(&s->moved, wt_str_z(key));
+    snprintf(key, sizeof(key), "users %s/%s", model_namespace(s->doc), text_of(ref, "name", ""));
+    const json_t *other = claimed_before(s, key);
     if (other)
         model_rule_warning(&s->r, path, "Migration %.100s moves the users of HTTPRoute %.100s too",
                            model_name(other), text_of(ref, "name", ""));
-    else if (wt_map_put(&s->moved, wt_str_z(key), (void *)s->doc, NULL) < 0)
-        return; /* a warning less */
 }
 
 static void check_migration(struct set *s, const json_t *spec)
@@ -159,7 +203,8 @@ int model_check_set(const struct model_doc *const docs[], size_t n, struct model
     static const struct {
         const char *kind;
         void (*check)(struct set *s, const json_t *spec);
-    } checks[] = {{"HTTPRoute", check_route},
+    } checks[] = {{"Gateway", check_gateway},
+                  {"HTTPRoute", check_route},
                   {"BackendTrafficPolicy", check_policy},
                   {"Migration", check_migration}};
     struct set s = {.r = {.out = out}};
@@ -174,6 +219,6 @@ int model_check_set(const struct model_doc *const docs[], size_t n, struct model
         }
     }
     wt_map_done(&s.map);
-    wt_map_done(&s.moved);
+    wt_map_done(&s.claims);
     return r;
 }

@@ -404,6 +404,49 @@ static void test_set(void **state)
     model_docs_done(&docs);
 }
 
+#define ONE_GATEWAY(name, class, addresses, listeners)                                             \
+    "apiVersion: gateway.networking.k8s.io/v1\n"                                                   \
+    "kind: Gateway\n"                                                                              \
+    "metadata: {name: " name "}\n"                                                                 \
+    "spec: {gatewayClassName: " class ", addresses: [" addresses "], listeners: [" listeners       \
+                                      "]}\n"
+#define LISTENER(name, port, more) "{name: " name ", port: " port ", protocol: HTTP" more "}"
+
+/* What two documents want and only one can have. */
+static void test_claims(void **state)
+{
+    static const struct {
+        const char *docs;
+        const char *warning; /* the only one, or NULL */
+    } rows[] = {
+        {ONE_GATEWAY("a", "watari", "", LISTENER("x", "80", "")) "---\n" ONE_GATEWAY(
+             "b", "watari", "{value: 0.0.0.0}",
+             LISTENER("x", "81", "") ", " LISTENER("y", "80", "")),
+         "x.yaml: line 9: spec.listeners[1]: Gateway default/a has this hostname on 0.0.0.0 port "
+         "80 "
+         "too; only the older one will be served"},
+        {ONE_GATEWAY("a", "watari", "", LISTENER("x", "80", "")) "---\n" ONE_GATEWAY(
+             "b", "watari", "", LISTENER("x", "80", ", hostname: a.b")),
+         NULL},
+        {ONE_GATEWAY("a", "watari", "", LISTENER("x", "80", "")) "---\n" ONE_GATEWAY(
+             "b", "watari", "{value: 127.0.0.1}, {value: 127.0.0.1}", LISTENER("x", "80", "")),
+         NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct model_docs docs = parse(rows[i].docs);
+        const struct model_doc *set[] = {&docs.items[0], &docs.items[1]};
+        struct model_errors errors = {0};
+        assert_int_equal(docs.n, 2);
+        assert_int_equal(model_check_set(set, 2, &errors), 0);
+        if (errors.n_warnings != (rows[i].warning != NULL))
+            fail_msg("row %zu: %zu warnings", i, (size_t)errors.n_warnings);
+        if (rows[i].warning)
+            assert_string_equal(errors.warnings[0].text, rows[i].warning);
+        model_errors_done(&errors);
+        model_docs_done(&docs);
+    }
+}
+
 static json_t *golden(const char *path, const json_t *now)
 {
     json_t *wanted = json_load_file(path, 0, NULL);
@@ -462,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_cut_characters),
         cmocka_unit_test(test_update),
         cmocka_unit_test(test_set),
+        cmocka_unit_test(test_claims),
         cmocka_unit_test(test_site),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
