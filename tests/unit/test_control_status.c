@@ -1,79 +1,8 @@
 /* The statuses of Backends, HTTPRoutes and Gateways: each plan over its cases, and the rounds that
  * write them against a store, a publisher and reports. */
+#include "control_status_help.h"
+
 #include "control/backend_status.h"
-#include "control/condition.h"
-#include "control/status.h"
-#include "control/status_observe.h"
-
-#include "base/mem.h"
-#include "model/check.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-static const char web[] =
-    "{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"Gateway\","
-    " \"metadata\": {\"name\": \"web\"}, \"spec\": {\"gatewayClassName\": \"watari\","
-    " \"addresses\": [{\"value\": \"127.0.0.1\"}], \"listeners\": ["
-    "{\"name\": \"all\", \"port\": 80, \"protocol\": \"HTTP\"},"
-    "{\"name\": \"shop\", \"port\": 81, \"protocol\": \"HTTP\", \"hostname\": \"*.shop\"},"
-    "{\"name\": \"grpc\", \"port\": 82, \"protocol\": \"HTTP\","
-    " \"allowedRoutes\": {\"kinds\": [{\"kind\": \"GRPCRoute\"}]}}]}}";
-static const char foreign[] =
-    "{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"Gateway\","
-    " \"metadata\": {\"name\": \"foreign\"}, \"spec\": {\"gatewayClassName\": \"other\","
-    " \"listeners\": [{\"name\": \"all\", \"port\": 90, \"protocol\": \"HTTP\"}]}}";
-static const char old[] =
-    "{\"apiVersion\": \"watari.dev/v1alpha1\", \"kind\": \"Backend\", \"metadata\": {\"name\": "
-    "\"old\"}, \"spec\": {\"endpoints\": [{\"address\": \"10.0.0.1\", \"port\": 80}]}}";
-static const char class[] =
-    "{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"GatewayClass\","
-    " \"metadata\": {\"name\": \"watari\"}, \"spec\": {\"controllerName\": "
-    "\"watari.dev/gateway\"}}";
-
-/* A checked document with its defaults. */
-static json_t *doc_of(const char *text)
-{
-    char wrong[1024];
-    struct model_errors errors = {0};
-    json_t *doc = json_loads(text, 0, NULL);
-    assert_non_null(doc);
-    if (model_check(doc, NULL, NULL, &errors) < 0)
-        fail_msg("%s", model_errors_text(&errors, wrong, sizeof(wrong)));
-    model_errors_done(&errors);
-    assert_int_equal(model_fill(doc), 0);
-    return doc;
-}
-
-static void check_status(const json_t *stored, json_t *status)
-{
-    char wrong[1024];
-    struct model_errors errors = {0};
-    json_t *doc = json_copy((json_t *)stored);
-    json_object_set(doc, "status", status);
-    if (model_check(doc, NULL, NULL, &errors) < 0)
-        fail_msg("%s", model_errors_text(&errors, wrong, sizeof(wrong)));
-    model_errors_done(&errors);
-    json_decref(doc);
-}
-
-/* "Accepted=True/Accepted Programmed=False/Pending " */
-static void add_conditions(const json_t *of, char *out, size_t size)
-{
-    size_t i;
-    json_t *c;
-    json_array_foreach(json_object_get(of, "conditions"), i, c)
-    {
-        size_t n = strlen(out);
-        snprintf(out + n, size - n, "%s=%s/%s ", json_string_value(json_object_get(c, "type")),
-                 json_string_value(json_object_get(c, "status")),
-                 json_string_value(json_object_get(c, "reason")));
-    }
-}
 
 /* ---- Backends ---- */
 
@@ -116,114 +45,7 @@ static void backends(void **unused)
     json_decref(doc);
 }
 
-/* ---- the world of the rest ---- */
-
-struct world {
-    struct control_store *store;
-    struct control_publisher *publisher;
-    struct control_reports *reports;
-    struct control_status *status;
-    int64_t now_ms;
-    unsigned published, changes;
-};
-
-static void on_change(void *ctx, const struct control_change *change)
-{
-    struct world *w = ctx;
-    w->changes++;
-    w->published += control_publisher_change(w->publisher, change);
-    if (w->status)
-        control_status_change(w->status, change, w->now_ms);
-}
-
-static void put(struct world *w, const char *text)
-{
-    struct wt_err err = {0};
-    json_t *doc = doc_of(text);
-    int r = control_store_create(w->store, doc, 0, NULL, &err);
-    if (r == WT_EEXIST)
-        r = control_store_update(w->store, doc, CONTROL_SPEC, NULL, 0, NULL, &err);
-    json_decref(doc);
-    if (r < 0)
-        fail_msg("%s", err.msg);
-}
-
-static void put_route(struct world *w, const char *name, const char *spec)
-{
-    char text[2048];
-    snprintf(text, sizeof(text),
-             "{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"HTTPRoute\","
-             " \"metadata\": {\"name\": \"%s\"}, \"spec\": {%s}}",
-             name, spec);
-    put(w, text);
-}
-
-static void open_world(struct world *w)
-{
-    *w = (struct world){.now_ms = 1000000};
-    assert_int_equal(control_store_open(":memory:", io_sys_real(), &w->store, NULL), 0);
-    assert_int_equal(control_publisher_new(w->store, &w->publisher, NULL), 0);
-    w->reports = control_reports_new();
-    w->status = control_status_new(w->store, w->reports, w->publisher);
-    control_store_on_change(w->store, on_change, w);
-    put(w, web);
-    put(w, foreign);
-    put(w, old);
-    put(w, class);
-}
-
-static void close_world(struct world *w)
-{
-    control_store_on_change(w->store, NULL, NULL);
-    control_status_free(w->status);
-    control_reports_free(w->reports);
-    control_publisher_free(w->publisher);
-    control_store_free(w->store);
-}
-
-/* `more`: members after the acknowledgement of all that is published, or of version `ack`. */
-static void report(struct world *w, const char *proxy, int64_t ack, const char *more)
-{
-    struct wt_err err = {0};
-    char text[2048];
-    if (ack < 0)
-        ack = (int64_t)model_snapshot_version(control_publisher_snapshot(w->publisher));
-    snprintf(text, sizeof(text),
-             "{\"proxy\": \"%s\", \"boot\": \"1\", \"store\": \"%s\", \"ack\": {\"version\": %lld}"
-             "%s%s}",
-             proxy, control_store_id(w->store), (long long)ack, *more ? ", " : "", more);
-    json_t *json = json_loads(text, 0, NULL);
-    assert_non_null(json);
-    if (control_reports_absorb(w->reports, json, w->now_ms, 0, &err) < 0)
-        fail_msg("%s", err.msg);
-    json_decref(json);
-}
-
-/* Runs until nothing is left to do but to wait for silence; returns the number of runs. */
-static unsigned settle(struct world *w, bool pending)
-{
-    unsigned runs = 0;
-    for (; runs < 10000; runs++) {
-        int64_t next = control_status_run(w->status, pending, w->now_ms, w->now_ms);
-        assert_true(next > w->now_ms);
-        if (next > w->now_ms + 600)
-            return runs;
-        w->now_ms = next;
-    }
-    fail_msg("it never rests");
-    return runs;
-}
-
-static const json_t *status_of(struct world *w, const struct model_kind *kind, const char *name)
-{
-    return json_object_get(control_store_get(w->store, kind, "default", name), "status");
-}
-
 /* ---- routes ---- */
-
-#define REF "{\"group\": \"watari.dev\", \"kind\": \"Backend\", \"name\": \"old\"}"
-#define RULES(refs) "\"rules\": [{\"backendRefs\": [" refs "]}]"
-#define WEB(more) "\"parentRefs\": [{\"name\": \"web\"" more "}], "
 
 static const struct route_row {
     const char *spec, *conditions;
@@ -345,7 +167,6 @@ static void entries_of_others_stay(void **unused)
 
 /* ---- Gateways ---- */
 
-#define OPEN(ports) "\"listeners\": [" ports "]"
 #define ALL OPEN("\"127.0.0.1:80\", \"127.0.0.1:81\", \"127.0.0.1:82\"")
 #define NOT_TAKEN(key)                                                                             \
     "\"notTaken\": [{\"key\": \"" key "\", \"version\": 9, \"message\": \"bad\"}]"
@@ -486,124 +307,6 @@ static void gateways(void **unused)
         assert_null(status_of(&w, model_kind_gateway, "foreign"));
         close_world(&w);
     }
-}
-
-/* The younger of two Gateways with a listener for the same; the older one is "web". */
-static const struct twin_row {
-    const char *class, *addresses, *more; /* of its listener, after name and protocol */
-    bool lost;
-} twin_rows[] = {
-    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 80", true},
-    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 83", false},
-    {"watari", "{\"value\": \"127.0.0.2\"}", "\"port\": 80", false},
-    {"watari", "", "\"port\": 80", false}, /* 0.0.0.0: a socket of its own, or none */
-    {"watari", "{\"value\": \"127.0.0.2\"}, {\"value\": \"127.0.0.1\"}", "\"port\": 80", true},
-    {"watari", "{\"value\": \"127.0.0.2\"}, {\"value\": \"127.0.0.2\"}", "\"port\": 80", false},
-    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 81, \"hostname\": \"*.shop\"", true},
-    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 81, \"hostname\": \"a.shop\"", false},
-    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 80, \"hostname\": \"shop\"", false},
-    {"other", "{\"value\": \"127.0.0.1\"}", "\"port\": 80", false},
-};
-
-/* "first listener's / Gateway's / its route's conditions" */
-static void twin_conditions(struct world *w, char *out, size_t size)
-{
-    const json_t *status = status_of(w, model_kind_gateway, "zeb"),
-                 *route = status_of(w, model_kind_http_route, "r");
-    *out = '\0';
-    add_conditions(json_array_get(json_object_get(status, "listeners"), 0), out, size);
-    snprintf(out + strlen(out), size - strlen(out), "/ ");
-    add_conditions(status, out, size);
-    snprintf(out + strlen(out), size - strlen(out), "/ ");
-    add_conditions(json_array_get(json_object_get(route, "parents"), 0), out, size);
-}
-
-#define GOOD "Accepted=True/Accepted Programmed=True/Programmed "
-#define REFS "ResolvedRefs=True/ResolvedRefs "
-#define SERVED GOOD REFS "/ " GOOD "/ Accepted=True/Accepted " REFS
-
-static void of_two_listeners_one_is_served(void **unused)
-{
-    (void)unused;
-    static const char lost[] = "Accepted=False/HostnameConflict Programmed=False/Invalid " REFS
-                               "Conflicted=True/HostnameConflict / "
-                               "Accepted=False/ListenersNotValid Programmed=False/Invalid / "
-                               "Accepted=False/NoReadyListeners " REFS;
-    for (size_t i = 0; i < sizeof(twin_rows) / sizeof(twin_rows[0]); i++) {
-        const struct twin_row *row = &twin_rows[i];
-        bool ours = strcmp(row->class, "watari") == 0;
-        struct world w;
-        char text[1024];
-        open_world(&w);
-        snprintf(text, sizeof(text),
-                 "{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"Gateway\","
-                 " \"metadata\": {\"name\": \"zeb\"}, \"spec\": {\"gatewayClassName\": \"%s\","
-                 " \"addresses\": [%s], \"listeners\": [{\"name\": \"mine\","
-                 " \"protocol\": \"HTTP\", %s}]}}",
-                 row->class, row->addresses, row->more);
-        put(&w, text);
-        put_route(&w, "r", "\"parentRefs\": [{\"name\": \"zeb\"}], " RULES(REF));
-        report(&w, "p", -1, "");
-        settle(&w, false);
-        twin_conditions(&w, text, sizeof(text));
-        if (ours && strcmp(text, row->lost ? lost : SERVED) != 0)
-            fail_msg("row %zu: %s", i, text);
-        assert_int_equal(status_of(&w, model_kind_gateway, "zeb") != NULL, ours);
-        *text = '\0';
-        add_conditions(status_of(&w, model_kind_gateway, "web"), text, sizeof(text));
-        assert_string_equal(text, GOOD);
-        /* Nothing is left of the conflict once the other one is gone. */
-        assert_int_equal(
-            control_store_delete(w.store, model_kind_gateway, "default", "web", 0, 0, NULL, NULL),
-            0);
-        report(&w, "p", -1, "");
-        settle(&w, false);
-        twin_conditions(&w, text, sizeof(text));
-        if (ours)
-            assert_string_equal(text, SERVED);
-        close_world(&w);
-    }
-}
-
-static void a_conflict_is_told_in_words(void **unused)
-{
-    (void)unused;
-    struct world w;
-    open_world(&w);
-    put(&w, "{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"Gateway\","
-            " \"metadata\": {\"name\": \"zeb\"}, \"spec\": {\"gatewayClassName\": \"watari\","
-            " \"addresses\": [{\"value\": \"127.0.0.1\"}], \"listeners\": ["
-            "{\"name\": \"one\", \"port\": 80, \"protocol\": \"HTTP\"},"
-            "{\"name\": \"two\", \"port\": 84, \"protocol\": \"HTTP\"},"
-            "{\"name\": \"three\", \"port\": 85, \"protocol\": \"HTTP\"}]}}");
-    /* At a listener that is served a route is attached, and counted there alone. */
-    put_route(&w, "r", "\"parentRefs\": [{\"name\": \"zeb\"}], " RULES(REF));
-    report(&w, "p", -1, OPEN("\"127.0.0.1:80\", \"127.0.0.1:84\""));
-    settle(&w, false);
-    const json_t *doc = control_store_get(w.store, model_kind_gateway, "default", "zeb");
-    json_t *status = json_object_get(doc, "status");
-    const json_t *listeners = json_object_get(status, "listeners"),
-                 *one = json_object_get(json_array_get(listeners, 0), "conditions"),
-                 *all = json_object_get(status, "conditions"),
-                 *conflict = control_condition_find(one, "type", "Conflicted"),
-                 *accepted = control_condition_find(all, "type", "Accepted");
-    check_status(doc, status);
-    assert_string_equal(json_string_value(json_object_get(conflict, "message")),
-                        "Gateway default/web, listener all, has the same address, port and "
-                        "hostname, and comes first");
-    assert_string_equal(json_string_value(json_object_get(accepted, "status")), "True");
-    assert_string_equal(json_string_value(json_object_get(accepted, "message")),
-                        "2 of 3 listeners could not be opened, or conflict with another's");
-    for (size_t i = 0; i < 3; i++)
-        assert_int_equal(
-            json_integer_value(json_object_get(json_array_get(listeners, i), "attachedRoutes")),
-            i > 0);
-    char text[200] = "";
-    add_conditions(
-        json_array_get(json_object_get(status_of(&w, model_kind_http_route, "r"), "parents"), 0),
-        text, sizeof(text));
-    assert_string_equal(text, "Accepted=True/Accepted " REFS);
-    close_world(&w);
 }
 
 /* ---- rounds ---- */
@@ -858,8 +561,6 @@ int main(void)
         cmocka_unit_test(entries_of_others_stay),
         cmocka_unit_test(a_route_that_is_not_taken),
         cmocka_unit_test(gateways),
-        cmocka_unit_test(of_two_listeners_one_is_served),
-        cmocka_unit_test(a_conflict_is_told_in_words),
         cmocka_unit_test(writes_only_what_changes),
         cmocka_unit_test(silence_is_not_zero),
         cmocka_unit_test(follows_the_store),

@@ -1,0 +1,131 @@
+/* What the statuses say where two objects want what only one can have. */
+#include "control_status_help.h"
+
+/* ---- listeners ---- */
+
+/* The younger of two Gateways with a listener for the same; the older one is "web". */
+static const struct twin_row {
+    const char *class, *addresses, *more; /* of its listener, after name and protocol */
+    bool lost;
+} twin_rows[] = {
+    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 80", true},
+    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 83", false},
+    {"watari", "{\"value\": \"127.0.0.2\"}", "\"port\": 80", false},
+    {"watari", "", "\"port\": 80", false}, /* 0.0.0.0: a socket of its own, or none */
+    {"watari", "{\"value\": \"127.0.0.2\"}, {\"value\": \"127.0.0.1\"}", "\"port\": 80", true},
+    {"watari", "{\"value\": \"127.0.0.2\"}, {\"value\": \"127.0.0.2\"}", "\"port\": 80", false},
+    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 81, \"hostname\": \"*.shop\"", true},
+    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 81, \"hostname\": \"a.shop\"", false},
+    {"watari", "{\"value\": \"127.0.0.1\"}", "\"port\": 80, \"hostname\": \"shop\"", false},
+    {"other", "{\"value\": \"127.0.0.1\"}", "\"port\": 80", false},
+};
+
+/* "first listener's / Gateway's / its route's conditions" */
+static void twin_conditions(struct world *w, char *out, size_t size)
+{
+    const json_t *status = status_of(w, model_kind_gateway, "zeb"),
+                 *route = status_of(w, model_kind_http_route, "r");
+    *out = '\0';
+    add_conditions(json_array_get(json_object_get(status, "listeners"), 0), out, size);
+    snprintf(out + strlen(out), size - strlen(out), "/ ");
+    add_conditions(status, out, size);
+    snprintf(out + strlen(out), size - strlen(out), "/ ");
+    add_conditions(json_array_get(json_object_get(route, "parents"), 0), out, size);
+}
+
+#define GOOD "Accepted=True/Accepted Programmed=True/Programmed "
+#define REFS "ResolvedRefs=True/ResolvedRefs "
+#define SERVED GOOD REFS "/ " GOOD "/ Accepted=True/Accepted " REFS
+
+static void of_two_listeners_one_is_served(void **unused)
+{
+    (void)unused;
+    static const char lost[] = "Accepted=False/HostnameConflict Programmed=False/Invalid " REFS
+                               "Conflicted=True/HostnameConflict / "
+                               "Accepted=False/ListenersNotValid Programmed=False/Invalid / "
+                               "Accepted=False/NoReadyListeners " REFS;
+    for (size_t i = 0; i < sizeof(twin_rows) / sizeof(twin_rows[0]); i++) {
+        const struct twin_row *row = &twin_rows[i];
+        bool ours = strcmp(row->class, "watari") == 0;
+        struct world w;
+        char text[1024];
+        open_world(&w);
+        snprintf(text, sizeof(text),
+                 "{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"Gateway\","
+                 " \"metadata\": {\"name\": \"zeb\"}, \"spec\": {\"gatewayClassName\": \"%s\","
+                 " \"addresses\": [%s], \"listeners\": [{\"name\": \"mine\","
+                 " \"protocol\": \"HTTP\", %s}]}}",
+                 row->class, row->addresses, row->more);
+        put(&w, text);
+        put_route(&w, "r", "\"parentRefs\": [{\"name\": \"zeb\"}], " RULES(REF));
+        report(&w, "p", -1, "");
+        settle(&w, false);
+        twin_conditions(&w, text, sizeof(text));
+        if (ours && strcmp(text, row->lost ? lost : SERVED) != 0)
+            fail_msg("row %zu: %s", i, text);
+        assert_int_equal(status_of(&w, model_kind_gateway, "zeb") != NULL, ours);
+        *text = '\0';
+        add_conditions(status_of(&w, model_kind_gateway, "web"), text, sizeof(text));
+        assert_string_equal(text, GOOD);
+        /* Nothing is left of the conflict once the other one is gone. */
+        assert_int_equal(
+            control_store_delete(w.store, model_kind_gateway, "default", "web", 0, 0, NULL, NULL),
+            0);
+        report(&w, "p", -1, "");
+        settle(&w, false);
+        twin_conditions(&w, text, sizeof(text));
+        if (ours)
+            assert_string_equal(text, SERVED);
+        close_world(&w);
+    }
+}
+
+static void a_conflict_is_told_in_words(void **unused)
+{
+    (void)unused;
+    struct world w;
+    open_world(&w);
+    put(&w, "{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"Gateway\","
+            " \"metadata\": {\"name\": \"zeb\"}, \"spec\": {\"gatewayClassName\": \"watari\","
+            " \"addresses\": [{\"value\": \"127.0.0.1\"}], \"listeners\": ["
+            "{\"name\": \"one\", \"port\": 80, \"protocol\": \"HTTP\"},"
+            "{\"name\": \"two\", \"port\": 84, \"protocol\": \"HTTP\"},"
+            "{\"name\": \"three\", \"port\": 85, \"protocol\": \"HTTP\"}]}}");
+    /* At a listener that is served a route is attached, and counted there alone. */
+    put_route(&w, "r", "\"parentRefs\": [{\"name\": \"zeb\"}], " RULES(REF));
+    report(&w, "p", -1, OPEN("\"127.0.0.1:80\", \"127.0.0.1:84\""));
+    settle(&w, false);
+    const json_t *doc = control_store_get(w.store, model_kind_gateway, "default", "zeb");
+    json_t *status = json_object_get(doc, "status");
+    const json_t *listeners = json_object_get(status, "listeners"),
+                 *one = json_object_get(json_array_get(listeners, 0), "conditions"),
+                 *all = json_object_get(status, "conditions"),
+                 *conflict = control_condition_find(one, "type", "Conflicted"),
+                 *accepted = control_condition_find(all, "type", "Accepted");
+    check_status(doc, status);
+    assert_string_equal(json_string_value(json_object_get(conflict, "message")),
+                        "Gateway default/web, listener all, has the same address, port and "
+                        "hostname, and comes first");
+    assert_string_equal(json_string_value(json_object_get(accepted, "status")), "True");
+    assert_string_equal(json_string_value(json_object_get(accepted, "message")),
+                        "2 of 3 listeners could not be opened, or conflict with another's");
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(
+            json_integer_value(json_object_get(json_array_get(listeners, i), "attachedRoutes")),
+            i > 0);
+    char text[200] = "";
+    add_conditions(
+        json_array_get(json_object_get(status_of(&w, model_kind_http_route, "r"), "parents"), 0),
+        text, sizeof(text));
+    assert_string_equal(text, "Accepted=True/Accepted " REFS);
+    close_world(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_two_listeners_one_is_served),
+        cmocka_unit_test(a_conflict_is_told_in_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
