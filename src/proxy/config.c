@@ -180,6 +180,12 @@ static int view_policy(struct builder *b, const json_t *doc, const void **out, s
     return r;
 }
 
+static int policies_by_order(const void *a, const void *b)
+{
+    const struct policy *x = a, *y = b;
+    return model_attach_order(x->view->metadata, y->view->metadata);
+}
+
 static int add_policies(struct builder *b, struct wt_err *err)
 {
     uint32_t n = count_of(b, "BackendTrafficPolicy");
@@ -196,10 +202,11 @@ static int add_policies(struct builder *b, struct wt_err *err)
         if (d)
             b->policies[b->n_policies++] = (struct policy){d, view};
     }
+    qsort(b->policies, b->n_policies, sizeof *b->policies, policies_by_order);
     return 0;
 }
 
-/* The policy of a backend: the oldest document that targets it (Gateway API policy attachment,
+/* The policy of a backend: the first of those that target it (Gateway API policy attachment,
  * GEP-713). */
 static const struct proxy_document *policy_of(struct builder *b,
                                               const struct model_backend *backend)
@@ -551,7 +558,7 @@ static int view_gateway(struct builder *b, const json_t *doc, const void **out, 
     return r;
 }
 
-static int by_order(const void *a, const void *b)
+static int gateways_by_order(const void *a, const void *b)
 {
     const struct model_gateway *const *x = a, *const *y = b;
     return model_attach_order((*x)->metadata, (*y)->metadata);
@@ -575,7 +582,7 @@ static int gateways_in_order(struct builder *b, const struct model_gateway *out[
             continue; /* another controller's, or left out */
         out[n++] = gw;
     }
-    qsort(out, n, sizeof(struct model_gateway *), by_order);
+    qsort(out, n, sizeof(struct model_gateway *), gateways_by_order);
     *out_n = n;
     return 0;
 }

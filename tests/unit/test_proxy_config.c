@@ -379,6 +379,28 @@ static void the_older_gateway_has_the_listener(void **state)
     }
 }
 
+static void the_older_policy_is_in_force(void **state)
+{
+    for (size_t i = 0; i < N_ORDER_ROWS; i++) {
+        const struct order_row *row = &order_rows[i];
+        struct rig r;
+        open_rig(&r);
+        rig_set_backend(&r, "shop", 1, 1);
+        for (unsigned k = 0; k < 2; k++)
+            rig_set(&r,
+                    "{'apiVersion':'watari.dev/v1alpha1','kind':'BackendTrafficPolicy','metadata':"
+                    "{'name':'%s','namespace':'default','creationTimestamp':'%s'},'spec':"
+                    "{'targetRefs':[{'group':'watari.dev','kind':'Backend','name':'shop'}],"
+                    "'retry':{'numRetries':%u}}}",
+                    row->names[k], row->created[k], 7 + k);
+        publish(&r);
+        unsigned retries = backend(&r, "default/shop")->policy.num_retries;
+        if (retries != 7 + row->first)
+            fail_msg("row %zu: %u", i, retries - 7);
+        rig_done(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +414,7 @@ int main(void)
         cmocka_unit_test(a_migration_stays_as_it_was),
         cmocka_unit_test(a_gateway_stays_as_it_was),
         cmocka_unit_test(the_older_gateway_has_the_listener),
+        cmocka_unit_test(the_older_policy_is_in_force),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
