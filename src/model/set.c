@@ -117,6 +117,18 @@ static void check_route(struct set *s, const json_t *spec)
     }
 }
 
+static void check_policy_alone(struct set *s, const char *path, const char *backend)
+{
+    char key[MODEL_KEY_MAX];
+    snprintf(key, sizeof(key), "policy %s/%s", model_namespace(s->doc), backend);
+    const json_t *other = claimed_before(s, key);
+    if (other)
+        model_rule_warning(&s->r, path,
+                           "BackendTrafficPolicy %.100s is for Backend %.100s too; only the older "
+                           "one will be in force",
+                           model_name(other), backend);
+}
+
 static void check_policy(struct set *s, const json_t *spec)
 {
     char path[80];
@@ -126,6 +138,7 @@ static void check_policy(struct set *s, const json_t *spec)
     {
         snprintf(path, sizeof(path), "spec.targetRefs[%zu]", i);
         need(s, path, ref, "Backend");
+        check_policy_alone(s, path, text_of(ref, "name", ""));
     }
 }
 

@@ -412,25 +412,37 @@ static void test_set(void **state)
                                       "]}\n"
 #define LISTENER(name, port, more) "{name: " name ", port: " port ", protocol: HTTP" more "}"
 
+#define ONE_POLICY(name, backend)                                                                  \
+    "apiVersion: watari.dev/v1alpha1\n"                                                            \
+    "kind: BackendTrafficPolicy\n"                                                                 \
+    "metadata: {name: " name "}\n"                                                                 \
+    "spec: {targetRefs: [{group: watari.dev, kind: Backend, name: " backend "}]}\n"
+
 /* What two documents want and only one can have. */
 static void test_claims(void **state)
 {
     static const struct {
         const char *docs;
-        const char *warning; /* the only one, or NULL */
+        size_t n_warnings;
+        const char *last; /* of them, or NULL: none of this */
     } rows[] = {
         {ONE_GATEWAY("a", "watari", "", LISTENER("x", "80", "")) "---\n" ONE_GATEWAY(
              "b", "watari", "{value: 0.0.0.0}",
              LISTENER("x", "81", "") ", " LISTENER("y", "80", "")),
+         1,
          "x.yaml: line 9: spec.listeners[1]: Gateway default/a has this hostname on 0.0.0.0 port "
          "80 "
          "too; only the older one will be served"},
         {ONE_GATEWAY("a", "watari", "", LISTENER("x", "80", "")) "---\n" ONE_GATEWAY(
              "b", "watari", "", LISTENER("x", "80", ", hostname: a.b")),
-         NULL},
+         0, NULL},
         {ONE_GATEWAY("a", "watari", "", LISTENER("x", "80", "")) "---\n" ONE_GATEWAY(
              "b", "watari", "{value: 127.0.0.1}, {value: 127.0.0.1}", LISTENER("x", "80", "")),
-         NULL},
+         0, NULL},
+        {ONE_POLICY("a", "old") "---\n" ONE_POLICY("b", "old"), 3,
+         "x.yaml: line 9: spec.targetRefs[0]: BackendTrafficPolicy a is for Backend old too; only "
+         "the older one will be in force"},
+        {ONE_POLICY("a", "old") "---\n" ONE_POLICY("b", "new"), 2, NULL},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct model_docs docs = parse(rows[i].docs);
@@ -438,10 +450,10 @@ static void test_claims(void **state)
         struct model_errors errors = {0};
         assert_int_equal(docs.n, 2);
         assert_int_equal(model_check_set(set, 2, &errors), 0);
-        if (errors.n_warnings != (rows[i].warning != NULL))
+        if (errors.n_warnings != rows[i].n_warnings)
             fail_msg("row %zu: %zu warnings", i, (size_t)errors.n_warnings);
-        if (rows[i].warning)
-            assert_string_equal(errors.warnings[0].text, rows[i].warning);
+        if (rows[i].last)
+            assert_string_equal(errors.warnings[errors.n_warnings - 1].text, rows[i].last);
         model_errors_done(&errors);
         model_docs_done(&docs);
     }
