@@ -77,15 +77,17 @@ static void condition(const struct cell *c)
         wt_buf_add_str(c->out, WT_STR("Unknown"));
 }
 
-/* The same of a route, over its parents: the first that does not hold. */
-static void parents_condition(const struct cell *c)
+/* The same of a route over its parents, or of a policy over its targets: the first that does not
+ * hold. */
+static void entries_condition(const struct cell *c)
 {
+    const json_t *entries = cli_at(c->doc, "status.parents");
     const char *worst = "Unknown";
     size_t i, k;
-    json_t *parent, *v;
-    json_array_foreach(cli_at(c->doc, "status.parents"), i, parent)
+    json_t *entry, *v;
+    json_array_foreach(entries ? entries : cli_at(c->doc, "status.ancestors"), i, entry)
     {
-        json_array_foreach(json_object_get(parent, "conditions"), k, v)
+        json_array_foreach(json_object_get(entry, "conditions"), k, v)
         {
             if (strcmp(cli_text_at(v, "type"), c->path) == 0 && strcmp(worst, "False") != 0)
                 worst = cli_text_at(v, "status");
@@ -230,8 +232,8 @@ static const struct column of_backend[] = {
 static const struct column of_http_route[] = {
     NAME,
     {"HOSTNAMES", "spec.hostnames", false, texts},
-    {"ACCEPTED", "Accepted", false, parents_condition},
-    {"RESOLVED", "ResolvedRefs", false, parents_condition},
+    {"ACCEPTED", "Accepted", false, entries_condition},
+    {"RESOLVED", "ResolvedRefs", false, entries_condition},
     {"GATEWAYS", "spec.parentRefs", true, names},
     {"BACKENDS", NULL, true, route_backends},
     AGE,
@@ -256,6 +258,7 @@ static const struct column of_gateway_class[] = {
 static const struct column of_policy[] = {
     NAME,
     {"TARGETS", "spec.targetRefs", false, names},
+    {"ACCEPTED", "Accepted", false, entries_condition},
     AGE,
     END_OF_COLUMNS,
 };

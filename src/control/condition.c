@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "model/kind.h"
 
+#include <stdio.h>
 #include <string.h>
 
 json_t *control_condition_find(const json_t *list, const char *name, const char *value)
@@ -49,4 +50,54 @@ void control_condition_add(json_t *list, const json_t *before, const struct cont
     put_text(out, "reason", c->reason);
     put_text(out, "message", c->message);
     json_array_append_new(list, out);
+}
+
+void control_condition_add_about(json_t *list, const json_t *before,
+                                 const struct control_condition *c, const char *about,
+                                 const json_t *doc, int64_t wall_ms)
+{
+    char message[400];
+    struct control_condition said = *c;
+    size_t before_name = strcspn(c->message, "%");
+    snprintf(message, sizeof(message), "%.*s%.320s%s", (int)before_name, c->message, about,
+             c->message + before_name + 2);
+    said.message = message;
+    const json_t *generation = json_object_get(json_object_get(doc, "metadata"), "generation");
+    control_condition_add(list, before, &said, json_integer_value(generation), wall_ms);
+}
+
+static bool is_ours(const json_t *entry)
+{
+    const char *name = json_string_value(json_object_get(entry, "controllerName"));
+    return name && strcmp(name, CONTROL_CONTROLLER_NAME) == 0;
+}
+
+json_t *control_condition_others(const json_t *entries, size_t max)
+{
+    json_t *others = json_array(), *entry;
+    size_t i;
+    json_array_foreach(entries, i, entry)
+    {
+        if (!is_ours(entry) && json_array_size(others) < max)
+            json_array_append(others, entry);
+    }
+    return others;
+}
+
+const json_t *control_condition_ours(const json_t *entries, const char *name, const json_t *ref)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach(entries, i, entry)
+    {
+        if (is_ours(entry) && json_equal(json_object_get(entry, name), ref))
+            return json_object_get(entry, "conditions");
+    }
+    return NULL;
+}
+
+void control_condition_add_entry(json_t *entries, const char *name, json_t *ref, json_t *conditions)
+{
+    json_array_append_new(entries, json_pack("{s:O, s:s, s:o}", name, ref, "controllerName",
+                                             CONTROL_CONTROLLER_NAME, "conditions", conditions));
 }

@@ -1,11 +1,7 @@
 #include "control/route_status.h"
 
-#include "control/condition.h"
 #include "model/attach.h"
 #include "model/kind.h"
-
-#include <stdio.h>
-#include <string.h>
 
 /* Reasons are those of the Gateway API (RouteConditionReason), NoReadyListeners of Envoy Gateway; a
  * message may have one %s, for the name it is about. */
@@ -85,63 +81,26 @@ struct control_parent_seen control_parent_see(const struct model_http_route_spec
     return seen;
 }
 
-static void add_condition(json_t *list, const json_t *before, const struct control_condition *row,
-                          const char *about, const json_t *doc, int64_t wall_ms)
-{
-    char message[400];
-    struct control_condition c = *row;
-    size_t before_name = strcspn(row->message, "%");
-    snprintf(message, sizeof(message), "%.*s%.320s%s", (int)before_name, row->message, about,
-             row->message + before_name + 2);
-    c.message = message;
-    const json_t *generation = json_object_get(json_object_get(doc, "metadata"), "generation");
-    control_condition_add(list, before, &c, json_integer_value(generation), wall_ms);
-}
-
-static bool is_ours(const json_t *entry)
-{
-    const char *name = json_string_value(json_object_get(entry, "controllerName"));
-    return name && strcmp(name, CONTROL_CONTROLLER_NAME) == 0;
-}
-
-static const json_t *conditions_before(const json_t *parents, const json_t *ref)
-{
-    size_t i;
-    json_t *entry;
-    json_array_foreach(parents, i, entry)
-    {
-        if (is_ours(entry) && json_equal(json_object_get(entry, "parentRef"), ref))
-            return json_object_get(entry, "conditions");
-    }
-    return NULL;
-}
-
 json_t *control_route_status(const json_t *doc, const struct control_route_seen *seen,
                              int64_t wall_ms)
 {
     const json_t *before = json_object_get(json_object_get(doc, "status"), "parents");
-    json_t *parents = json_array(), *value;
+    json_t *parents = control_condition_others(before, CONTROL_PARENTS_MAX), *value;
     size_t i;
-    json_array_foreach(before, i, value)
-    {
-        if (!is_ours(value) && json_array_size(parents) < CONTROL_PARENTS_MAX)
-            json_array_append(parents, value);
-    }
     json_array_foreach(json_object_get(json_object_get(doc, "spec"), "parentRefs"), i, value)
     {
         if (i >= CONTROL_PARENTS_MAX || seen->parents[i].what == CONTROL_PARENT_OTHERS ||
             json_array_size(parents) >= CONTROL_PARENTS_MAX)
             continue;
-        const json_t *was = conditions_before(before, value);
+        const json_t *was = control_condition_ours(before, "parentRef", value);
         json_t *list = json_array();
         bool refused = seen->refused && seen->parents[i].what == CONTROL_PARENT_ATTACHED;
-        add_condition(list, was, refused ? &not_taken : &accepted[seen->parents[i].what],
-                      refused ? seen->refused : json_string_value(json_object_get(value, "name")),
-                      doc, wall_ms);
-        add_condition(list, was, &resolved[seen->ref], seen->ref_name, doc, wall_ms);
-        json_array_append_new(parents,
-                              json_pack("{s:O, s:s, s:o}", "parentRef", value, "controllerName",
-                                        CONTROL_CONTROLLER_NAME, "conditions", list));
+        control_condition_add_about(
+            list, was, refused ? &not_taken : &accepted[seen->parents[i].what],
+            refused ? seen->refused : json_string_value(json_object_get(value, "name")), doc,
+            wall_ms);
+        control_condition_add_about(list, was, &resolved[seen->ref], seen->ref_name, doc, wall_ms);
+        control_condition_add_entry(parents, "parentRef", value, list);
     }
     return json_pack("{s:o}", "parents", parents);
 }

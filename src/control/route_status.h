@@ -3,10 +3,7 @@
 #ifndef CONTROL_ROUTE_STATUS_H
 #define CONTROL_ROUTE_STATUS_H
 
-#include "model/kinds.h"
-
-/* Who writes conditions here, as GatewayClasses name us. */
-#define CONTROL_CONTROLLER_NAME "watari.dev/gateway"
+#include "control/condition.h"
 
 enum { CONTROL_PARENTS_MAX = 32, CONTROL_LISTENERS_MAX = 64 };
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/backend_status.h"
+#include "control/policy_status.h"
 #include "control/refusal.h"
 #include "control/status_observe.h"
 
@@ -21,7 +22,7 @@ enum {
 };
 
 /* The order counts: routes are counted before Gateways tell how many there are. */
-enum duty_kind { CLASSES, BACKENDS, ROUTES, GATEWAYS, DUTIES };
+enum duty_kind { CLASSES, BACKENDS, POLICIES, ROUTES, GATEWAYS, DUTIES };
 
 struct duty {
     int64_t due_ms; /* INT64_MAX: nothing to do */
@@ -38,6 +39,7 @@ struct control_status {
     const struct control_publisher *publisher;
     struct duty duties[DUTIES];
     struct control_hosts hosts;       /* of the round of Backends */
+    struct control_policies policies; /* of the round of policies */
     struct control_gateways gateways; /* of the last round of routes */
     struct control_refusals refusals; /* as of the last look */
     uint64_t news, n_refusals;        /* of reports; likewise */
@@ -80,6 +82,7 @@ void control_status_free(struct control_status *s)
         json_decref(s->duties[i].touched);
     }
     control_hosts_done(&s->hosts);
+    control_policies_done(&s->policies);
     control_gateways_done(&s->gateways);
     control_refusals_done(&s->refusals);
     wt_free(s);
@@ -126,6 +129,8 @@ void control_status_change(struct control_status *s, const struct control_change
     } rows[] = {
         {model_kind_gateway_class, CLASSES, true, true},
         {model_kind_backend, BACKENDS, true, true},
+        {model_kind_backend, POLICIES, false, false},
+        {model_kind_backend_traffic_policy, POLICIES, true, false},
         {model_kind_backend, ROUTES, false, false},
         {model_kind_http_route, ROUTES, true, true},
         {model_kind_gateway, ROUTES, true, false},
@@ -172,6 +177,25 @@ static void end_backends(struct control_status *s, const struct moment *m)
 {
     (void)m;
     control_hosts_done(&s->hosts);
+}
+
+static int begin_policies(struct control_status *s, const struct moment *m, struct wt_err *err)
+{
+    (void)m;
+    control_policies_done(&s->policies);
+    return control_policies_see(s->store, &s->policies, err);
+}
+
+static json_t *plan_policy(struct control_status *s, json_t *doc, const struct moment *m)
+{
+    return control_policy_status(&s->policies, s->store, doc,
+                                 control_refusals_of(&s->refusals, doc), m->wall_ms);
+}
+
+static void end_policies(struct control_status *s, const struct moment *m)
+{
+    (void)m;
+    control_policies_done(&s->policies);
 }
 
 static int begin_routes(struct control_status *s, const struct moment *m, struct wt_err *err)
@@ -239,6 +263,7 @@ static const struct {
 } works[DUTIES] = {
     [CLASSES] = {&model_kind_gateway_class, NULL, plan_class, NULL},
     [BACKENDS] = {&model_kind_backend, begin_backends, plan_backend, end_backends},
+    [POLICIES] = {&model_kind_backend_traffic_policy, begin_policies, plan_policy, end_policies},
     [ROUTES] = {&model_kind_http_route, begin_routes, plan_route, end_routes},
     [GATEWAYS] = {&model_kind_gateway, NULL, plan_gateway, NULL},
 };
@@ -360,13 +385,15 @@ static void work(struct control_status *s, enum duty_kind kind, struct slice *sl
         works[kind].end(s, m);
 }
 
-/* Routes are many: they are looked at again only where refusals changed. */
+/* Routes and policies are many: they are looked at again only where refusals changed. */
 static void look_at_refusals(struct control_status *s, const struct moment *m)
 {
     struct control_refusals now;
     control_refusals_see(s->reports, control_store_id(s->store), m->now_ms, &now);
-    if (wt_map_len(&now.by_key) || wt_map_len(&s->refusals.by_key))
+    if (wt_map_len(&now.by_key) || wt_map_len(&s->refusals.by_key)) {
+        make_all_due(s, POLICIES, m->now_ms);
         make_all_due(s, ROUTES, m->now_ms);
+    }
     control_refusals_tell(&now, &s->refusals, s->store, m->wall_ms);
     control_refusals_done(&s->refusals);
     s->refusals = now;

@@ -1,11 +1,11 @@
-/* Writes the statuses of GatewayClasses, Backends, HTTPRoutes and Gateways: observe → plan → write
- * what differs.
+/* Writes the statuses of GatewayClasses, Backends, BackendTrafficPolicies, HTTPRoutes and Gateways:
+ * observe → plan → write what differs.
  *
  * Works in slices, so that many objects hold up neither the API nor proxies, and looks at nothing
  * while nothing changes: after a change of a Backend or a route at that one and at the Gateways
- * that count it; at all after a start, a change of a Gateway, and where a Backend comes or goes. An
- * object is written at most twice a second. A status is no part of what proxies get, so that
- * writing one publishes nothing. */
+ * that count it; at all policies after a change of one; at all after a start, a change of a
+ * Gateway, and where a Backend comes or goes. An object is written at most twice a second. A status
+ * is no part of what proxies get, so that writing one publishes nothing. */
 #ifndef CONTROL_STATUS_H
 #define CONTROL_STATUS_H
 

@@ -145,6 +145,19 @@ def test_of_two_gateways_with_one_listener_the_younger_says_so(serve, world):
     assert (ask("shop.test"), ask("other.test")) == (404, 200)
 
 
+def test_of_two_policies_for_a_backend_the_younger_says_so(serve, world):
+    site = rig.Site().backend("shop", world.origin("shop")).policy("shop", **PROBES).simple_route("shop")
+    site.add(rig.WATARI_API, "BackendTrafficPolicy", "z-late", {"targetRefs": [rig.ref("shop")]})
+    s = serve(site)
+    s.sees("True", "ACCEPTED", "btp", "for-shop")
+    s.sees("False", "ACCEPTED", "btp", "z-late")
+    (entry,) = s.json("btp", "z-late")["status"]["ancestors"]
+    told = s.conditions(entry)["Accepted"]
+    assert entry["ancestorRef"]["name"] == "shop" and told["reason"] == "Conflicted" and '"for-shop"' in told["message"]
+    s.ok("delete", "btp", "for-shop")
+    s.sees("True", "ACCEPTED", "btp", "z-late")
+
+
 def test_events_count_from_one_and_keep_their_order(serve, world):
     site = rig.Site().backend("old", world.origin("old")).backend("new", world.origin("new")).simple_route("shop", "old")
     spec = {"routeRefs": [{"kind": "HTTPRoute", "name": "shop"}], "from": {"name": "old"}, "to": {"name": "new"}, "state": "Shared",

@@ -121,11 +121,94 @@ static void a_conflict_is_told_in_words(void **unused)
     close_world(&w);
 }
 
+/* ---- policies ---- */
+
+static void put_policy(struct world *w, const char *name, const char *target, const char *second)
+{
+    char text[1024], more[200] = "";
+    if (second)
+        snprintf(more, sizeof(more),
+                 ", {\"group\": \"watari.dev\", \"kind\": \"Backend\", \"name\": \"%s\"}", second);
+    snprintf(text, sizeof(text),
+             "{\"apiVersion\": \"watari.dev/v1alpha1\", \"kind\": \"BackendTrafficPolicy\","
+             " \"metadata\": {\"name\": \"%s\"}, \"spec\": {\"targetRefs\": [{\"group\":"
+             " \"watari.dev\", \"kind\": \"Backend\", \"name\": \"%s\"}%s]}}",
+             name, target, more);
+    put(w, text);
+}
+
+static void delete_policy(struct world *w, const char *name)
+{
+    assert_int_equal(control_store_delete(w->store, model_kind_backend_traffic_policy, "default",
+                                          name, 0, 0, NULL, NULL),
+                     0);
+}
+
+/* "Accepted=True/Accepted Accepted=False/Conflicted ", by target. */
+static void check_policy(struct world *w, const char *name, const char *expected)
+{
+    char text[300] = "";
+    size_t i;
+    json_t *entry;
+    const json_t *doc =
+        control_store_get(w->store, model_kind_backend_traffic_policy, "default", name);
+    json_t *status = json_object_get(doc, "status");
+    check_status(doc, status);
+    json_array_foreach(json_object_get(status, "ancestors"), i, entry)
+    {
+        assert_string_equal(json_string_value(json_object_get(entry, "controllerName")),
+                            CONTROL_CONTROLLER_NAME);
+        assert_true(json_equal(
+            json_object_get(entry, "ancestorRef"),
+            json_array_get(json_object_get(json_object_get(doc, "spec"), "targetRefs"), i)));
+        add_conditions(entry, text, sizeof(text));
+    }
+    assert_string_equal(text, expected);
+}
+
+/* One story: each step's change reaches the other policies too. */
+static void policies(void **unused)
+{
+    (void)unused;
+    struct world w;
+    open_world(&w);
+    put_policy(&w, "m", "old", "new");
+    settle(&w, false);
+    check_policy(&w, "m", "Accepted=True/Accepted Accepted=False/TargetNotFound ");
+    put_policy(&w, "z", "old", NULL); /* younger, or as old, and later by name */
+    settle(&w, false);
+    check_policy(&w, "m", "Accepted=True/Accepted Accepted=False/TargetNotFound ");
+    check_policy(&w, "z", "Accepted=False/Conflicted ");
+    put(&w, "{\"apiVersion\": \"watari.dev/v1alpha1\", \"kind\": \"Backend\", \"metadata\": "
+            "{\"name\": \"new\"}, \"spec\": {\"endpoints\": [{\"address\": \"10.0.0.2\","
+            " \"port\": 80}]}}");
+    settle(&w, false);
+    check_policy(&w, "m", "Accepted=True/Accepted Accepted=True/Accepted ");
+    put_policy(&w, "m", "new", NULL);
+    settle(&w, false);
+    check_policy(&w, "m", "Accepted=True/Accepted ");
+    check_policy(&w, "z", "Accepted=True/Accepted ");
+    put_policy(&w, "z", "new", NULL);
+    settle(&w, false);
+    check_policy(&w, "z", "Accepted=False/Conflicted ");
+    delete_policy(&w, "m");
+    settle(&w, false);
+    check_policy(&w, "z", "Accepted=True/Accepted ");
+    /* It rests: what was written brings no round, and is not published. */
+    uint64_t writes = control_status_writes(w.status);
+    unsigned published = w.published;
+    settle(&w, false);
+    assert_int_equal(control_status_writes(w.status), writes);
+    assert_int_equal(w.published, published);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_two_listeners_one_is_served),
         cmocka_unit_test(a_conflict_is_told_in_words),
+        cmocka_unit_test(policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
