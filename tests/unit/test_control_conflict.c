@@ -194,6 +194,14 @@ static void policies(void **unused)
     delete_policy(&w, "m");
     settle(&w, false);
     check_policy(&w, "z", "Accepted=True/Accepted ");
+    report(&w, "p", -1,
+           "\"notTaken\": [{\"key\": \"BackendTrafficPolicy/default/z\", \"version\": 9,"
+           " \"message\": \"no\"}]");
+    settle(&w, false);
+    check_policy(&w, "z", "Accepted=False/Invalid ");
+    report(&w, "p", -1, "\"notTaken\": []");
+    settle(&w, false);
+    check_policy(&w, "z", "Accepted=True/Accepted ");
     /* It rests: what was written brings no round, and is not published. */
     uint64_t writes = control_status_writes(w.status);
     unsigned published = w.published;
