@@ -9,27 +9,12 @@
 
 #include <cmocka.h>
 
-static struct control_store *open_store(void)
-{
-    struct control_store *s = NULL;
-    struct wt_err err = {0};
-    if (control_store_open(":memory:", io_sys_real(), &s, &err) < 0)
-        fail_msg("%s", err.msg);
-    return s;
-}
-
-static json_t *backend(const char *name, int port)
-{
-    return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:[{s:s, s:i}]}}", "apiVersion",
-                     "watari.dev/v1alpha1", "kind", "Backend", "metadata", "name", name,
-                     "namespace", "default", "spec", "endpoints", "address", "10.0.0.1", "port",
-                     port);
-}
+#include "control_store_help.h" /* after cmocka: it fails tests */
 
 static void changes_are_known_or_gone(void **unused)
 {
     (void)unused;
-    struct control_store *s = open_store();
+    struct control_store *s = open_store(":memory:");
     struct control_change change;
     assert_int_equal(control_store_next(s, 0, &change), 0);
     for (int i = 0; i < CONTROL_CHANGES_KEPT + 10; i++) {
@@ -80,7 +65,7 @@ static void changes_are_bounded_in_bytes(void **unused)
         {1, 10, 100, 100, 100}, /* small ones are kept all */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct control_store *s = open_store();
+        struct control_store *s = open_store(":memory:");
         struct control_change change;
         int kept = 0;
         for (int k = 0; k < rows[i].changes; k++) {

@@ -20,22 +20,7 @@
 
 #include <cmocka.h>
 
-static struct control_store *open_store(const char *path)
-{
-    struct control_store *s = NULL;
-    struct wt_err err = {0};
-    if (control_store_open(path, io_sys_real(), &s, &err) < 0)
-        fail_msg("%s", err.msg);
-    return s;
-}
-
-static json_t *backend(const char *name, int port)
-{
-    return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:[{s:s, s:i}]}}", "apiVersion",
-                     "watari.dev/v1alpha1", "kind", "Backend", "metadata", "name", name,
-                     "namespace", "default", "spec", "endpoints", "address", "10.0.0.1", "port",
-                     port);
-}
+#include "control_store_help.h" /* after cmocka: it fails tests */
 
 static json_t *migration(void)
 {
