@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { TRIES = 5, POLL_MS = 100, ID_BYTES = 8 };
+enum { TRIES = 5, POLL_FIRST_MS = 5, POLL_MS = 100, ID_BYTES = 8 };
 
 static json_t *make_request(const struct cli_ask *ask, const json_t *doc, const char *id)
 {
@@ -79,7 +79,8 @@ static int wait_for(const struct cli_client *c, const struct cli_ask *ask, const
                     json_t **out, struct wt_err *err)
 {
     int64_t until = io_now_ms() + ask->wait_ms;
-    for (;;) {
+    for (int pause_ms = POLL_FIRST_MS;;
+         pause_ms = pause_ms < POLL_MS / 2 ? 2 * pause_ms : POLL_MS) {
         json_t *doc = NULL;
         int r = cli_fetch(c, model_kind_migration, c->namespace, ask->name, &doc, err);
         bool over = io_now_ms() >= until;
@@ -95,7 +96,7 @@ static int wait_for(const struct cli_client *c, const struct cli_ask *ask, const
                            "it is asked for, but the controller has not answered in time; "
                            "`watari migrate status %s` shows when it does",
                            ask->name);
-        if (cli_sleep_ms(POLL_MS) < 0)
+        if (cli_sleep_ms(pause_ms) < 0)
             return wt_fail(err, WT_ECANCELED, "cancelled");
     }
 }

@@ -169,17 +169,23 @@ static void note_runs(const struct proxy_config *c)
     }
 }
 
+static bool runs_everywhere(const struct proxy *p)
+{
+    bool all = true;
+    for (unsigned i = 0; i < p->shared.n_workers; i++)
+        all = all && proxy_worker_version(&p->workers[i]) == p->config->version;
+    atomic_thread_fence(memory_order_acquire); /* pairs with adopt() in worker.c */
+    return all;
+}
+
 /* A version counts as acknowledged when every worker runs it. */
 static json_t *ack_json(struct sync *s)
 {
     struct proxy *p = s->proxy;
     uint64_t older = 0;
-    bool all = true;
-    for (unsigned i = 0; i < p->shared.n_workers; i++) {
-        all = all && proxy_worker_version(&p->workers[i]) == p->config->version;
-        atomic_thread_fence(memory_order_acquire); /* pairs with adopt() in worker.c */
+    bool all = runs_everywhere(p);
+    for (unsigned i = 0; i < p->shared.n_workers; i++)
         older += proxy_worker_in_flight_older(&p->workers[i]);
-    }
     if (all) {
         s->acked = p->config->version;
         note_runs(p->config);
@@ -370,6 +376,14 @@ static void run_call(void *arg)
     io_cond_broadcast(&c->sync->proxy->news);
 }
 
+/* So that the report that follows says that it runs, and not one a spacing later. */
+static void wait_for_workers(const struct sync *s)
+{
+    int64_t until = io_now_ms() + SPACING_MS;
+    while (!runs_everywhere(s->proxy) && !s->proxy->stopping && io_now_ms() < until)
+        io_cond_wait(&s->proxy->news, until);
+}
+
 /* News is worth more than the answer that is awaited: control asks again at once. */
 static void wait_for_call(struct sync *s, struct call *c, struct io_fiber *fiber)
 {
@@ -424,6 +438,8 @@ static void exchange(struct sync *s)
     /* Whatever makes control answer at once again and again must not make a busy loop of it. */
     if (before == model_snapshot_version(s->proxy->snapshot))
         io_sleep_until(s->sent_ms + SPACING_MS);
+    else
+        wait_for_workers(s);
 }
 
 static void run_sync(void *arg)
