@@ -82,11 +82,13 @@ void control_sync_handle(struct control_sync *s, const struct rpc_request *reque
     snprintf(store, sizeof(store), "%s", given ? given : "");
     json_int_t have = json_integer_value(json_object_get(report, "have"));
     json_int_t wait = json_integer_value(json_object_get(report, "waitMs"));
+    bool at_once = json_is_true(json_object_get(report, "atOnce"));
     bool give_key = request->peer->sa.sa_family == AF_UNIX && settle_site_key(s, report);
     json_decref(report);
     int64_t until = io_now_ms() + (wait < 0 ? 0 : wait > WAIT_MAX_MS ? WAIT_MAX_MS : wait);
     int r = 0;
-    while (r == 0 && (*s->held || !is_behind(s, store, (uint64_t)have)) && io_now_ms() < until)
+    while (r == 0 && (*s->held || !(at_once || is_behind(s, store, (uint64_t)have))) &&
+           io_now_ms() < until)
         r = rpc_reply_wait(reply, s->published, until);
     if (r == 0)
         send_answer(s, store, (uint64_t)have, give_key, reply);

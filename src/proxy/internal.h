@@ -30,6 +30,7 @@ struct proxy {
     char boot[33];        /* random id of this process, hexadecimal */
     uint8_t site_key[32]; /* as it is on disk; main loop only */
     bool draining, stopping;
+    bool synced;     /* control has had its say, or is away */
     bool publishing; /* a build may wait (listen.c); the next one must not begin meanwhile */
     struct io_cond published; /* the build has ended */
     bool verdicts_unsaved, verdicts_saving;
@@ -68,6 +69,8 @@ int proxy_admin_start(struct proxy *p, struct wt_err *err) WT_NODISCARD;
 
 /* ---- sync.c: the long poll to control ---- */
 int proxy_sync_start(struct proxy *p, struct wt_err *err) WT_NODISCARD;
+void proxy_sync_settle(struct proxy *p,
+                       int64_t deadline_ms); /* waits until control has answered or is away */
 
 int proxy_listen(void *proxy, const union io_addr *addr, struct wt_err *err);
 int proxy_listen_link(

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum {
+    CONTROL_MS = 500, /* for its first word; a proxy that was killed must be back within 1 s */
     SETTLE_MS = 300,
     IDLE_TIMEOUT_MS = 300 * 1000,
     HEADER_TIMEOUT_MS = 15 * 1000,
@@ -137,7 +138,7 @@ static int publish(struct proxy *p, struct wt_err *err)
     for (unsigned i = 0; i < p->shared.n_workers; i++)
         if (p->workers[i].loop)
             proxy_worker_publish(&p->workers[i], c);
-    if (old) /* at the start nobody accepts yet */
+    if (p->workers[0].loop) /* at the start nobody accepts yet */
         print_listeners(p, old);
     proxy_config_unref(old);
     forget_lives(p);
@@ -381,14 +382,17 @@ static int start(struct proxy *p, struct wt_err *err)
         return wt_fail(err, WT_ENOMEM, "out of memory");
     proxy_watermark_start(p);
     r = proxy_publish(p, err);
+    /* What is on disk may be old: shares have moved on, the old side may be gone. */
+    if (r == 0 && p->options->control_socket)
+        r = proxy_sync_start(p, err);
+    if (r == 0 && p->options->control_socket)
+        proxy_sync_settle(p, io_now_ms() + CONTROL_MS);
     /* A first answer takes a moment; without it the first requests would find no hosts. */
     proxy_discover_settle(p->discover, io_now_ms() + SETTLE_MS);
     if (r == 0)
         r = start_workers(p, err);
     if (r == 0 && p->options->admin)
         r = proxy_admin_start(p, err);
-    if (r == 0 && p->options->control_socket)
-        r = proxy_sync_start(p, err);
     if (r == 0)
         r = proxy_listen_link(p);
     if (r == 0)

@@ -17,7 +17,7 @@ enum {
     SPACING_MS = 50,     /* between two reports, whatever the news */
     BACK_OFF_MIN_MS = 100,
     BACK_OFF_MAX_MS = 1000,
-    WRITE_DELAY_MS = 200, /* a burst of changes becomes one file */
+    WRITE_DELAY_MS = 200, /* between two files: a burst of changes becomes two */
     SNAPSHOT_BYTES = 256 << 20,
 };
 
@@ -173,7 +173,8 @@ static bool runs_everywhere(const struct proxy *p)
 {
     bool all = true;
     for (unsigned i = 0; i < p->shared.n_workers; i++)
-        all = all && proxy_worker_version(&p->workers[i]) == p->config->version;
+        all =
+            all && p->workers[i].loop && proxy_worker_version(&p->workers[i]) == p->config->version;
     atomic_thread_fence(memory_order_acquire); /* pairs with adopt() in worker.c */
     return all;
 }
@@ -185,7 +186,7 @@ static json_t *ack_json(struct sync *s)
     uint64_t older = 0;
     bool all = runs_everywhere(p);
     for (unsigned i = 0; i < p->shared.n_workers; i++)
-        older += proxy_worker_in_flight_older(&p->workers[i]);
+        older += p->workers[i].loop ? proxy_worker_in_flight_older(&p->workers[i]) : 0;
     if (all) {
         s->acked = p->config->version;
         note_runs(p->config);
@@ -228,10 +229,10 @@ static char *make_report(struct sync *s)
         json_array_append_new(migrations, migration_json(s, p->config->migrations[i]));
     for (uint32_t i = 0; i < p->config->n_backends; i++)
         json_array_append_new(backends, backend_json(p->config->backends[i]));
-    json_t *report =
-        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "proxy", p->options->name, "boot", p->boot,
-                  "waitMs", (json_int_t)WAIT_MS, "ack", ack, "migrations", migrations, "backends",
-                  backends, "listeners", listeners_json(p->config));
+    json_t *report = json_pack("{s:s, s:s, s:I, s:b, s:o, s:o, s:o, s:o}", "proxy",
+                               p->options->name, "boot", p->boot, "waitMs", (json_int_t)WAIT_MS,
+                               "atOnce", (int)!p->synced, "ack", ack, "migrations", migrations,
+                               "backends", backends, "listeners", listeners_json(p->config));
     if (!report)
         return NULL;
     add_position(s, report);
@@ -319,7 +320,7 @@ static void take_site_key(struct sync *s, struct wt_str hex)
         return;
     }
     memcpy(p->site_key, key, sizeof key);
-    if (p->config->n_listeners == 0)
+    if (!p->workers[0].loop || p->config->n_listeners == 0)
         p->shared.keys = model_identity_keys_from(key);
     else
         wt_log(WT_LOG_WARN,
@@ -380,7 +381,8 @@ static void run_call(void *arg)
 static void wait_for_workers(const struct sync *s)
 {
     int64_t until = io_now_ms() + SPACING_MS;
-    while (!runs_everywhere(s->proxy) && !s->proxy->stopping && io_now_ms() < until)
+    while (s->proxy->workers[0].loop && !runs_everywhere(s->proxy) && !s->proxy->stopping &&
+           io_now_ms() < until)
         io_cond_wait(&s->proxy->news, until);
 }
 
@@ -396,8 +398,15 @@ static void wait_for_call(struct sync *s, struct call *c, struct io_fiber *fiber
     io_join(fiber);
 }
 
+static void note_synced(struct proxy *p)
+{
+    p->synced = true;
+    io_cond_broadcast(&p->news);
+}
+
 static void note_absence(struct sync *s, const struct wt_err *err)
 {
+    note_synced(s->proxy);
     if (!s->away)
         wt_log(WT_LOG_WARN, "control is away, serving what is known: %s", err->msg);
     s->away = true;
@@ -435,6 +444,8 @@ static void exchange(struct sync *s)
         wt_log(WT_LOG_INFO, "control is back");
     s->away = false;
     s->back_off_ms = 0;
+    if (!s->proxy->synced && !s->ask_full)
+        note_synced(s->proxy);
     /* Whatever makes control answer at once again and again must not make a busy loop of it. */
     if (before == model_snapshot_version(s->proxy->snapshot))
         io_sleep_until(s->sent_ms + SPACING_MS);
@@ -486,10 +497,12 @@ static void run_save(void *arg)
     struct proxy *p = s->proxy;
     struct wt_err err;
     bool failed = false;
+    int64_t next_ms = 0;
     while (!p->stopping) {
         while (!s->unsaved)
             io_cond_wait(&s->save, IO_NEVER);
-        io_sleep_until(io_now_ms() + (failed ? BACK_OFF_MAX_MS : WRITE_DELAY_MS));
+        io_sleep_until(next_ms);
+        next_ms = io_now_ms() + WRITE_DELAY_MS;
         s->unsaved = false;
         /* What could not be served must not be found at the next start. */
         if (p->publishing || model_snapshot_version(p->snapshot) != p->config->version) {
@@ -501,6 +514,7 @@ static void run_save(void *arg)
             wt_log(WT_LOG_WARN, "a restart would find an old snapshot: %s", err.msg);
         failed = r < 0;
         s->unsaved = s->unsaved || failed;
+        next_ms = io_now_ms() + (failed ? BACK_OFF_MAX_MS : WRITE_DELAY_MS);
     }
 }
 
@@ -522,4 +536,10 @@ int proxy_sync_start(struct proxy *p, struct wt_err *err)
         io_spawn(IO_STACK_DEEP, run_sync, s, NULL) < 0)
         return wt_fail(err, WT_ENOMEM, "out of memory"); /* the process ends with it */
     return 0;
+}
+
+void proxy_sync_settle(struct proxy *p, int64_t deadline_ms)
+{
+    while (!p->synced && io_now_ms() < deadline_ms)
+        io_cond_wait(&p->news, deadline_ms);
 }
