@@ -542,4 +542,6 @@ void proxy_sync_settle(struct proxy *p, int64_t deadline_ms)
 {
     while (!p->synced && io_now_ms() < deadline_ms)
         io_cond_wait(&p->news, deadline_ms);
+    if (!p->synced)
+        wt_log(WT_LOG_WARN, "control takes its time: serving what was before meanwhile");
 }
