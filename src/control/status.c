@@ -203,8 +203,13 @@ static int begin_routes(struct control_status *s, const struct moment *m, struct
     (void)m;
     if (!s->duties[ROUTES].all)
         return 0;
-    control_gateways_done(&s->gateways);
-    return control_gateways_see(s->store, &s->gateways, err);
+    struct control_gateways before = s->gateways;
+    int r = control_gateways_see(s->store, &s->gateways, err);
+    if (r == 0)
+        control_gateways_follow(&s->gateways, &before,
+                                model_snapshot_version(control_publisher_snapshot(s->publisher)));
+    control_gateways_done(&before);
+    return r;
 }
 
 static json_t *plan_route(struct control_status *s, json_t *doc, const struct moment *m)
@@ -243,8 +248,9 @@ static json_t *plan_gateway(struct control_status *s, json_t *doc, const struct 
     if (!g || !g->ours || g->generation != json_integer_value(generation) ||
         (s->pending && json_object_get(doc, "status")))
         return NULL;
-    control_gateway_see(s->reports, g->view, control_store_id(s->store), published_version(s, doc),
-                        m->now_ms, &seen);
+    uint64_t version = published_version(s, doc);
+    control_gateway_see(s->reports, g->view, control_store_id(s->store),
+                        version > g->since ? version : g->since, m->now_ms, &seen);
     const char *refused = control_refusals_of(&s->refusals, doc);
     if (refused)
         snprintf(seen.refused, sizeof(seen.refused), "%s", refused);

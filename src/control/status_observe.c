@@ -197,6 +197,20 @@ int control_gateways_see(const struct control_store *store, struct control_gatew
     return r;
 }
 
+/* Its own document is as it was: only the whole snapshot tells whether a proxy knows. */
+void control_gateways_follow(struct control_gateways *now, const struct control_gateways *before,
+                             uint64_t version)
+{
+    for (struct wt_map_entry *e = wt_map_first(&now->counts); e; e = wt_map_next(&now->counts, e)) {
+        struct control_gateway_count *c = e->value;
+        const struct control_gateway_count *was = wt_map_get(&before->counts, e->key);
+        c->since = was ? was->since : 0;
+        for (size_t i = 0; was && i < CONTROL_LISTENERS_MAX; i++)
+            if (was->lost_to[i] && !c->lost_to[i])
+                c->since = version;
+    }
+}
+
 void control_gateways_done(struct control_gateways *g)
 {
     for (struct wt_map_entry *e = wt_map_first(&g->routes); e; e = wt_map_next(&g->routes, e))

@@ -24,6 +24,7 @@ struct control_gateway_count {
     const struct model_gateway *view;
     bool ours; /* its class is served here */
     int64_t generation;
+    uint64_t since; /* the snapshot from which on a listener of it is served that was not; 0: all */
     uint32_t attached[CONTROL_LISTENERS_MAX];
     /* Which listener is served in place of this one, as it has the same address, port and hostname
      * and goes first (model_attach_order()): "Gateway default/web, listener http"; NULL: none. */
@@ -39,6 +40,10 @@ struct control_gateways {
 
 int control_gateways_see(const struct control_store *store, struct control_gateways *out,
                          struct wt_err *err);
+/* What `now` cannot tell from the store: which listeners have got since `before` what another had.
+ * `version`: of the snapshot that is published. */
+void control_gateways_follow(struct control_gateways *now, const struct control_gateways *before,
+                             uint64_t version);
 void control_gateways_done(struct control_gateways *g);
 const struct control_gateway_count *control_gateways_find(const struct control_gateways *g,
                                                           const char *namespace, const char *name);
@@ -49,8 +54,8 @@ int control_route_see(const struct control_store *store, struct control_gateways
                       const json_t *doc, struct control_route_seen *out, struct wt_err *err);
 void control_gateways_uncount(struct control_gateways *gateways, const char *namespaced_name);
 
-/* What proxies make of the Gateway of the view. `version`: of the published document; a proxy whose
- * snapshot of `store` is as new has it. */
+/* What proxies make of the Gateway of the view. A proxy has it whose snapshot of `store` is as new
+ * as `version`. */
 void control_gateway_see(const struct control_reports *reports, const struct model_gateway *gateway,
                          const char *store, uint64_t version, int64_t now_ms,
                          struct control_gateway_seen *out);

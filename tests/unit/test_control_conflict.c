@@ -36,6 +36,8 @@ static void twin_conditions(struct world *w, char *out, size_t size)
 #define GOOD "Accepted=True/Accepted Programmed=True/Programmed "
 #define REFS "ResolvedRefs=True/ResolvedRefs "
 #define SERVED GOOD REFS "/ " GOOD "/ Accepted=True/Accepted " REFS
+#define SOON "Accepted=True/Accepted Programmed=False/Pending "
+#define WAITS SOON REFS "/ " SOON "/ Accepted=True/Accepted " REFS
 
 static void of_two_listeners_one_is_served(void **unused)
 {
@@ -67,10 +69,18 @@ static void of_two_listeners_one_is_served(void **unused)
         *text = '\0';
         add_conditions(status_of(&w, model_kind_gateway, "web"), text, sizeof(text));
         assert_string_equal(text, GOOD);
-        /* Nothing is left of the conflict once the other one is gone. */
+        /* Nothing is left of the conflict once the other one is gone, and a proxy knows. */
+        uint64_t had = model_snapshot_version(control_publisher_snapshot(w.publisher));
         assert_int_equal(
             control_store_delete(w.store, model_kind_gateway, "default", "web", 0, 0, NULL, NULL),
             0);
+        for (int k = 0; k < 2; k++) {
+            settle(&w, false);
+            twin_conditions(&w, text, sizeof(text));
+            if (ours && strcmp(text, row->lost ? WAITS : SERVED) != 0)
+                fail_msg("row %zu, look %d: %s", i, k, text);
+            report(&w, "q", (int64_t)had, "");
+        }
         report(&w, "p", -1, "");
         settle(&w, false);
         twin_conditions(&w, text, sizeof(text));
