@@ -98,8 +98,25 @@ class Cli:
     def start(self, *words):
         self.log = open(self.directory / "server.log", "ab")
         self.server = subprocess.Popen(self.argv(*words), stdout=self.log, stderr=self.log, env=self.server_env)
-        rig.wait_for(lambda: (self.state / "api.sock").exists() and self("get", "be").returncode == 0, 20,
-                     "the API to answer")
+        rig.wait_for(self.is_ready, 20, "the API to answer")
+
+    def is_ready(self):
+        """The files that it was started with are read: the API answers before."""
+        assert self.server.poll() is None, (self.directory / "server.log").read_text(errors="replace")[-4000:]
+        try:
+            return self.raw("/readyz")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def raw(self, path):
+        """What the API answers to whoever asks without a command of ours."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(60)
+            s.connect(str(self.state / "api.sock"))
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            answer = http.client.HTTPResponse(s)
+            answer.begin()
+            return answer.status, answer.read()
 
     def stop(self):
         if self.server:
@@ -277,10 +294,9 @@ def test_no_server(alone, words):
     assert "nothing answers at" in sentence and "`watari up`" in sentence and "--state-dir" in sentence
 
 
-def test_no_server_at_an_address(alone):
-    port = rig.free_port()
-    done = subprocess.run([alone.binary, "get", "be", "--server", f"http://127.0.0.1:{port}"], capture_output=True, text=True,
-                          timeout=60)  # fmt: skip
+def test_no_server_at_an_address(alone, world):
+    server = f"http://127.0.0.1:{world.refusing().port}"
+    done = subprocess.run([alone.binary, "get", "be", "--server", server], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "--state-dir" not in done.stderr and "--listen" in done.stderr, done
 
 
@@ -306,7 +322,7 @@ def test_a_pipe_in_a_directory_is_an_error(alone):
     directory = Path(alone.file(ALL)).parent / "pipes"
     directory.mkdir()
     os.mkfifo(directory / "pipe.yaml")
-    done = subprocess.run([alone.binary, "validate", str(directory)], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([alone.binary, "validate", str(directory)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "pipe.yaml: not a regular file" in done.stderr, done
 
 
@@ -382,12 +398,7 @@ def test_apply_wrong_input_changes_nothing(cli):
 
 def test_what_curl_shows_ends_its_line(cli):
     for path in ("/apis", "/apis/watari.dev/v1alpha1/backends", "/nothing"):
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(str(cli.state / "api.sock"))
-            s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            answer = http.client.HTTPResponse(s)
-            answer.begin()
-            body = answer.read()
+        _, body = cli.raw(path)
         assert body.endswith(b"}\n") and json.loads(body), body
 
 
@@ -474,7 +485,7 @@ def test_get_watches(cli):
         assert w.line().startswith("NAME")
         assert w.line().startswith("a ")
         cli.ok("apply", "-f", cli.file(BACKEND % ("b", 81)))
-        assert w.until("127.0.0.1:8").startswith("b ")  # also a new status makes a line
+        assert w.until("127.0.0.1:81").startswith("b ")
         cli.ok("apply", "-f", cli.file(BACKEND % ("b", 82)))
         w.until("127.0.0.1:82")
     finally:
@@ -653,7 +664,7 @@ def test_a_migration_from_end_to_end(binary, tmp_path, world):
         rig.wait_for(lambda: answers(port), 20, "the proxy to serve")
         c.ok("apply", "-f", c.file(MIGRATION))
         rig.wait_for(lambda: "Paused" in c.ok("get", "mig"), 20, "the migration to pause")
-        rig.wait_for(lambda: "of 1 run this step" in c.ok("migrate", "status", "shop"), 20, "the proxy to report")
+        rig.wait_for(lambda: "1 of 1 run this step" in c.ok("migrate", "status", "shop"), 20, "the proxy to report")
         assert "promote: done" in c.ok("migrate", "promote", "shop")
         rig.wait_for(lambda: "25 %" in c.ok("get", "mig"), 20, "25 %")
         rig.wait_for(lambda: {origin_of(port) for _ in range(60)} == {"old", "new"}, 20, "users on both sides")
@@ -680,7 +691,7 @@ def test_a_migration_from_end_to_end(binary, tmp_path, world):
         # A share that the routes do not tell keeps its Migration: users would jump.
         c.ok("apply", "-f", c.file(SITE % {"port": port, "old": old.port, "new": new.port}))
         c.ok("apply", "-f", c.file(MIGRATION))
-        rig.wait_for(lambda: "of 1 run this step" in c.ok("migrate", "status", "shop"), 20, "the proxy to report")
+        rig.wait_for(lambda: "1 of 1 run this step" in c.ok("migrate", "status", "shop"), 20, "the proxy to report")
         c.ok("migrate", "set-weight", "50", "shop")
         rig.wait_for(lambda: "finalizers" in c.json("mig", "shop")["metadata"], 20, "the finalizer")
         gone = c("delete", "mig", "shop")
