@@ -31,9 +31,11 @@ def test_the_default_text_format_is_envoys(world):
     proxy, origin = one(world, log_format="text")
     client = world.client(proxy)
     response = client.ask("/a?b=c", fields=["User-Agent: test/1", "X-Request-ID: id-1"], method="POST", body=b"hello")
+    text_entries(proxy, 1)  # each is logged before the next begins
     bad = world.client(proxy)
     bad.send(b"GET / HTTP/1.1\r\n\r\n")
     bad.response()
+    text_entries(proxy, 2)
     ask(proxy.port, "/nobody", "nobody.test")
     served, refused, unrouted = text_entries(proxy, 3)
     assert served["method"] == "POST" and served["path"] == "/a?b=c" and served["protocol"] == "HTTP/1.1"
@@ -59,8 +61,10 @@ def test_durations_are_milliseconds(world):
     ask(proxy.port, "/slow")
     took_ms = (time.monotonic() - begin) * 1000
     entry = proxy.wait_log(path="/slow")[0]
-    # The line may be written a moment after the client has it all.
-    assert 115 <= entry["upstream_service_time"] <= took_ms + 1 and 115 <= entry["duration"] < took_ms + 500
+    until_ms = (time.monotonic() - begin) * 1000
+    assert 115 <= entry["upstream_service_time"] <= took_ms + 1
+    # The request may end a moment after the client has it all.
+    assert entry["upstream_service_time"] <= entry["duration"] <= until_ms + 1
 
 
 def test_a_client_cannot_write_the_log(world):
