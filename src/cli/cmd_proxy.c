@@ -49,7 +49,7 @@ static const struct cli_usage usage = {
 struct asked {
     struct cli_texts files;
     const char *state_dir, *admin, *log, *format, *control, *name, *supervisor;
-    unsigned workers, drain_s, client_conns;
+    unsigned workers, drain_s, client_conns, trace_percent;
     int64_t header_ms, body_ms, idle_ms;
     uint64_t memory_bytes, request_bytes;
     bool help, sandbox;
@@ -82,6 +82,8 @@ static int parse(int argc, char **argv, struct asked *a, struct wt_err *err)
          "of a request's body, else 413 (default: no limit)"},
         {0, "max-connections-per-client", CLI_COUNT, &a->client_conns, "N",
          "by address, IPv6 by /64 (default: half of all)"},
+        {0, "trace-percent", CLI_COUNT, &a->trace_percent, "N",
+         "of requests without a traceparent that begin a sampled trace (0)"},
         {0, "memory-limit", CLI_BYTES, &a->memory_bytes, "BYTES",
          "shrinks at 95 %, refuses at 98 % (default: the cgroup's limit)"},
         {0, "supervisor", CLI_TEXT, &a->supervisor, "SOCKET",
@@ -103,6 +105,8 @@ static int parse(int argc, char **argv, struct asked *a, struct wt_err *err)
     if (strcmp(a->format, "text") != 0 && strcmp(a->format, "json") != 0)
         return wt_fail(err, WT_EINVAL, "--access-log-format is text or json, not \"%s\"",
                        a->format);
+    if (a->trace_percent > 100)
+        return wt_fail(err, WT_EINVAL, "--trace-percent %u is over 100", a->trace_percent);
     if (!a->files.n && !a->control)
         return wt_fail(err, WT_EINVAL,
                        "give it --control SOCKET, or -f FILE to serve without control");
@@ -140,6 +144,7 @@ static int run(const struct asked *a, struct wt_err *err)
         .body_timeout_ms = a->body_ms,
         .idle_timeout_ms = a->idle_ms,
         .client_conns = a->client_conns,
+        .trace_percent = a->trace_percent,
         .memory_limit_bytes = a->memory_bytes,
         .max_request_bytes = a->request_bytes,
         .supervisor = a->supervisor,

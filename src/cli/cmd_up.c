@@ -26,7 +26,7 @@ struct up {
     struct cli_texts files;
     const char *state_dir, *listen, *admin, *access_log, *log_format, *workers;
     const char *header_timeout, *body_timeout, *idle_timeout; /* the proxy's; NULL: its defaults */
-    const char *request_bytes, *client_conns, *memory;
+    const char *request_bytes, *client_conns, *memory, *trace_percent;
     unsigned drain_s, rest_s;
     bool no_sandbox, no_users;
     char program[1024], drain[16], rest[16];
@@ -175,6 +175,7 @@ static void plan_proxy(struct up *u, struct cli_child *c)
     say(&proxy, "--max-request-bytes", u->request_bytes);
     say(&proxy, "--max-connections-per-client", u->client_conns);
     say(&proxy, "--memory-limit", u->memory);
+    say(&proxy, "--trace-percent", u->trace_percent);
     if (!u->no_sandbox)
         say(&proxy, NULL, "--sandbox");
 }
@@ -365,6 +366,8 @@ int cli_up(int argc, char **argv)
          "by address, IPv6 by /64 (default: half of all)"},
         {0, "memory-limit", CLI_TEXT, &u.memory, "BYTES",
          "the proxy shrinks at 95 %, refuses at 98 % (default: the cgroup's limit)"},
+        {0, "trace-percent", CLI_TEXT, &u.trace_percent, "N",
+         "of requests without a traceparent that begin a sampled trace (0)"},
         {0, "no-sandbox", CLI_FLAG, &u.no_sandbox, "",
          "without Landlock and seccomp in control and proxy"},
         {0, "no-users", CLI_FLAG, &u.no_users, "", "all as root, if started as root"},

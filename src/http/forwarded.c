@@ -165,7 +165,7 @@ void http_traceparent_format(const struct http_traceparent *t, char out[HTTP_TRA
 
 struct http_traceparent http_traceparent_mint(const uint8_t random[24])
 {
-    struct http_traceparent t = {.flags = 0};
+    struct http_traceparent t = {.flags = 1};
     memcpy(t.trace_id, random, 16);
     memcpy(t.parent_id, random + 16, 8);
     t.trace_id[15] |= !any(t.trace_id, 16); /* all zeros would be no id */

@@ -32,7 +32,7 @@ struct http_traceparent {
 bool http_traceparent_parse(struct wt_str s, struct http_traceparent *out);
 void http_traceparent_format(const struct http_traceparent *t, char out[HTTP_TRACEPARENT_LEN + 1]);
 
-/* A new trace of 24 random bytes, flags 0 (not sampled). */
+/* A new trace of 24 random bytes, sampled. */
 struct http_traceparent http_traceparent_mint(const uint8_t random[24]);
 
 #endif

@@ -21,13 +21,14 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* F(constant, Envoy's short name, Envoy's long name) in the order in which they are printed. */
+/* F(constant, Envoy's short name, Envoy's long name) in the order in which they are printed:
+ * Envoy puts URX before what happened to the last try. */
 #define PROXY_LOG_FLAGS(F)                                                                         \
     F(UH, "UH", "NoHealthyUpstream")                                                               \
-    F(UF, "UF", "UpstreamConnectionFailure")                                                       \
     F(UO, "UO", "UpstreamOverflow")                                                                \
     F(NR, "NR", "NoRouteFound")                                                                    \
     F(URX, "URX", "UpstreamRetryLimitExceeded")                                                    \
+    F(UF, "UF", "UpstreamConnectionFailure")                                                       \
     F(NC, "NC", "NoClusterFound")                                                                  \
     F(DT, "DT", "DurationTimeout")                                                                 \
     F(DC, "DC", "DownstreamConnectionTermination")                                                 \

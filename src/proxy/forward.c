@@ -140,11 +140,20 @@ static int open_host(struct proxy_trip *t, struct proxy_try *try, struct proxy_t
         .deadline_ms = t->deadline_ms,
     };
     int r = proxy_h1_out_open(&wish, &try->out);
-    if (r < 0) {
-        t->flags |= PROXY_LOG_UF;
+    if (r < 0)
         proxy_host_silent(host);
-    }
     return r;
+}
+
+/* A request whose time is over while a connection is made has met a timeout. */
+static void note_unopened(struct proxy_trip *t, struct proxy_try *try, int code)
+{
+    bool over = code == WT_ETIMEOUT && io_now_ms() >= t->deadline_ms;
+    try->failure = over ? PROXY_FAIL_TIMEOUT : PROXY_FAIL_CONNECT;
+    if (over)
+        proxy_count(&proxy_stats_backend(try->backend->stats, t->worker->id)->rq_timeout);
+    if (code != WT_ENOENT) /* no host: open_host() has said so */
+        t->flags |= over ? PROXY_LOG_UT : PROXY_LOG_UF;
 }
 
 static void note_failure(struct proxy_trip *t, struct proxy_try *try, int code)
@@ -172,11 +181,12 @@ static bool attempt_on(struct proxy_trip *t, struct proxy_try *try, struct proxy
 {
     t->try_start_ns = t->slow_from_ns = io_now_ns();
     try->failure = PROXY_FAIL_NONE;
-    if (open_host(t, try, tried, fresh) < 0) {
-        try->failure = PROXY_FAIL_CONNECT;
+    int r = open_host(t, try, tried, fresh);
+    if (r < 0) {
+        note_unopened(t, try, r);
         return false;
     }
-    int r = send_request(t, try);
+    r = send_request(t, try);
     if (r == 0)
         r = await_head(t, try);
     if (proxy_upload_client_failed(try->upload))

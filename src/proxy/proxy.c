@@ -456,6 +456,7 @@ static int init(struct proxy *p, const struct proxy_options *options, struct wt_
         .header_timeout_ms = or_default(options->header_timeout_ms, HEADER_TIMEOUT_MS),
         .body_timeout_ms = or_default(options->body_timeout_ms, BODY_TIMEOUT_MS),
         .max_request_bytes = options->max_request_bytes,
+        .trace_percent = options->trace_percent,
         .max_conns = client_limit(),
         .announce = announce,
         .acknowledge = acknowledge,

@@ -17,6 +17,7 @@ struct proxy_options {
     int64_t drain_ms; /* after SIGTERM */
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms; /* of clients; 0: the defaults */
     unsigned client_conns;       /* most connections of one client; 0: half of all there may be */
+    unsigned trace_percent;      /* of requests without a traceparent that begin a sampled trace */
     uint64_t memory_limit_bytes; /* 0: that of the cgroup, if it has one */
     uint64_t max_request_bytes;  /* of a request's body; 0: no limit */
     const char *supervisor; /* unix socket that hands out listening sockets; NULL: opened here */

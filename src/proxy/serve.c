@@ -27,19 +27,28 @@ static int set_request_id(struct proxy_trip *t, struct http_head *h)
     return id.ptr == t->request_id ? http_head_set_id(h, HTTP_FIELD_X_REQUEST_ID, id) : 0;
 }
 
+/* A trace that somebody began goes on as it is: nobody exports a span of ours, and a parent that no
+ * tracer knows would tear the trace. Whether a new one is sampled decides for everybody behind us
+ * (W3C Trace Context §3.2.2.5): it is begun only where that is asked for. */
 static int set_traceparent(struct proxy_trip *t, struct http_head *h)
 {
-    uint8_t random[24];
-    struct wt_str received;
+    uint8_t random[26];
+    struct wt_str received = {0};
     struct http_traceparent trace;
-    proxy_secret_bytes(t->worker, random, sizeof random);
-    if (http_head_get(h, HTTP_FIELD_TRACEPARENT, &received) &&
-        http_traceparent_parse(received, &trace)) {
-        memcpy(trace.parent_id, random, sizeof trace.parent_id); /* this hop */
-    } else {
-        trace = http_traceparent_mint(random);
+    bool any = http_head_get(h, HTTP_FIELD_TRACEPARENT, &received);
+    unsigned percent = t->worker->shared->trace_percent;
+    if (any && http_traceparent_parse(received, &trace))
+        return 0;
+    if (any) {
+        http_head_remove(h, HTTP_FIELD_TRACEPARENT);
         http_head_remove(h, HTTP_FIELD_TRACESTATE); /* it belongs to the trace that was not one */
     }
+    if (!percent)
+        return 0;
+    proxy_secret_bytes(t->worker, random, sizeof random);
+    if ((random[24] << 8 | random[25]) * 100u >> 16 >= percent)
+        return 0;
+    trace = http_traceparent_mint(random);
     http_traceparent_format(&trace, t->traceparent);
     return http_head_set_id(h, HTTP_FIELD_TRACEPARENT,
                             wt_str(t->traceparent, HTTP_TRACEPARENT_LEN));

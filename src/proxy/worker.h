@@ -68,6 +68,7 @@ struct proxy_shared {
     int64_t header_timeout_ms;  /* from a request's first byte to the end of its head */
     int64_t body_timeout_ms;    /* of silence within a body, either way */
     uint64_t max_request_bytes; /* of a request's body; 0: no limit */
+    unsigned trace_percent;     /* of requests without a trace that begin one */
     uint32_t max_conns;         /* of clients, all workers together */
     _Atomic uint32_t n_conns;
     struct proxy_clients *clients; /* how many each client has; NULL: nobody counts */

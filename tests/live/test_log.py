@@ -4,6 +4,7 @@ import json
 import re
 import time
 
+import pytest
 from rig import Client, Site, answer, ask, take_body, wait_for
 
 
@@ -132,20 +133,26 @@ def test_request_ids(world):
     assert len(long) == 1 and len(long[0]) == 36, "one that is no id is replaced"
 
 
-def test_traceparent(world):
-    proxy, _ = one(world)
-    client = world.client(proxy)
-    trace = "0af7651916cd43dd8448eb211c80319c"
-    response = client.ask("/", fields=[f"traceparent: 00-{trace}-b7ad6b7169203331-01", "tracestate: a=b"])
-    (value,) = response.seen("traceparent")
-    version, got, parent, flags = value.split("-")
-    assert (version, got, flags) == ("00", trace, "01") and parent != "b7ad6b7169203331"
-    assert response.seen("tracestate") == ["a=b"]
-    for bad in ("00-" + "0" * 32 + "-b7ad6b7169203331-01", "garbage", f"ff-{trace}-b7ad6b7169203331-01"):
-        response = client.ask("/", fields=[f"traceparent: {bad}", "tracestate: a=b"])
-        (value,) = response.seen("traceparent")
-        assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", value) and trace not in value
-        assert response.seen("tracestate") == [], "it belongs to the trace that was none"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+NO_TRACES = ("00-" + "0" * 32 + "-b7ad6b7169203331-01", "garbage", f"ff-{TRACE}-b7ad6b7169203331-01")
+
+
+@pytest.mark.parametrize("percent", [0, 100])
+def test_a_trace_goes_on_as_it_came(world, percent):
+    client = world.client(one(world, options=["--trace-percent", str(percent)])[0])
+    value = f"00-{TRACE}-b7ad6b7169203331-00"
+    response = client.ask("/", fields=[f"traceparent: {value}", "tracestate: a=b"])
+    assert response.seen("traceparent") == [value] and response.seen("tracestate") == ["a=b"]
+
+
+def test_a_trace_is_begun_where_that_is_asked_for(world):
+    for percent, made in ((0, False), (100, True)):
+        client = world.client(one(world, options=["--trace-percent", str(percent)])[0])
+        for fields in [], *([f"traceparent: {v}", "tracestate: a=b"] for v in NO_TRACES):
+            response = client.ask("/", fields=fields)
+            seen = response.seen("traceparent")
+            assert len(seen) == made and response.seen("tracestate") == [], "it belongs to the trace that was none"
+            assert all(re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", v) and TRACE not in v for v in seen)
 
 
 def test_forwarded_fields_are_ours(world):

@@ -70,7 +70,7 @@ static void default_line(void **state)
     e.upstream_host = e.forwarded_for = (struct wt_str){NULL, 0};
     e.status = 503;
     assert_string_equal(write_text(proxy_log_default_text, &e),
-                        "[2026-11-21T06:48:41.123Z] \"GET /before HTTP/1.1\" 503 UF,URX 5 14 12 - "
+                        "[2026-11-21T06:48:41.123Z] \"GET /before HTTP/1.1\" 503 URX,UF 5 14 12 - "
                         "\"-\" \"curl/8\" \"id-1\" \"shop.example\" \"-\"\n");
 }
 
