@@ -58,11 +58,12 @@ bool proxy_live_restore(struct proxy_live *l, const struct proxy_verdict *v, boo
     bool in_force = outranks(v, &l->verdict);
     if (in_force)
         l->verdict = *v;
-    pthread_mutex_unlock(&l->lock);
+    /* Before anybody can tell of it: what is told is in force. */
     if (in_force && moves_users)
         atomic_store_explicit(v->cause == HEALTH_CAUSE_ERRORS ? &l->rolled_back_epoch
                                                               : &l->taken_back_epoch,
                               v->epoch, memory_order_release);
+    pthread_mutex_unlock(&l->lock);
     return in_force;
 }
 
