@@ -7,6 +7,7 @@ after a request was written counts as failed, although a browser would ask again
 import contextlib
 import http.client
 import json
+import math
 import os
 import re
 import select
@@ -58,6 +59,8 @@ class Side:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.wires.add(sock)
+            if self.listener is not listener:  # closed since: close() may not have seen this one
+                self._end(sock)
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
@@ -97,13 +100,18 @@ class Side:
         return (f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nX-Side: {self.name}\r\n"
                 f"Cache-Control: private\r\n\r\n{body}").encode()  # fmt: skip
 
-    def close(self):
+    @staticmethod
+    def _end(sock):
         with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+            sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        listener, self.listener = self.listener, None
+        if listener:
+            self._end(listener)
+            listener.close()
         for sock in list(self.wires):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            self._end(sock)
 
 
 # ---- watari up ----
@@ -325,6 +333,12 @@ def _is_gone(pid):
 # ---- a service that moves ----
 
 
+def run_by_all(status):
+    """Whether there are proxies, and all their workers run what this status says."""
+    rows = status.get("proxies", [])
+    return rows and all(row[k] == status[k] for row in rows for k in ("epoch", "step", "tableVersion"))
+
+
 def backend(name, *sides):
     endpoints = [{"address": rig.HOST, "port": s if isinstance(s, int) else s.port} for s in sides]
     return {"apiVersion": rig.WATARI_API, "kind": "Backend", "metadata": {"name": name}, "spec": {"endpoints": endpoints}}
@@ -376,8 +390,8 @@ class Service:
         return self.up.wait_status(self.name, condition, seconds, what)
 
     def wait_in_force(self, weight, seconds=10):
-        """The weight in the status, and in the proxy (status.proxies tells a second later)."""
-        s = self.wait(lambda s: s["weight"] == weight, seconds, f"weight {weight}")
+        """The weight in the status; every proxy has told control that it runs it, and says so itself."""
+        s = self.wait(lambda s: s["weight"] == weight and run_by_all(s), seconds, f"weight {weight} in force")
         rig.wait_for(lambda: self.up.in_force(self.name, weight), 5, f"the proxy to run weight {weight}")
         return s
 
@@ -411,7 +425,7 @@ class Load:
         self.port, self.host, self.anonymous = port, host, anonymous
         self.answers = []
         self.cookies = {}
-        self.stopping = False
+        self.rate, self.stopping = rate, False
         n = threads + bool(anonymous)
         self.interval = n / rate
         self.threads = []
@@ -495,6 +509,11 @@ class Load:
     def since(self, at=0.0, until=float("inf")):
         return [a for a in list(self.answers) if at <= a.at < until]
 
+    def seconds(self, at, until):
+        """How long the requests that began in between take at the full rate: the time as the load goes, on a machine that is too
+        busy to send them."""
+        return len(self.since(at, until)) / self.rate
+
     def lost(self, at=0.0):
         """No complete answer, or one that no server made."""
         return [a for a in self.since(at) if a.why or a.side is None]
@@ -506,24 +525,26 @@ class Load:
         """{user: the side of his newest answer}"""
         return {a.user: a.side for a in self.since(at) if a.user is not None and a.side}
 
-    def cohort(self, users, patience=8):
+    def cohort(self, users, patience=20):
         """The users on the new side now: asks until each has been seen since this call."""
         start = time.monotonic()
         rig.wait_for(lambda: len(self.sides(start)) == users, patience, "every user to be seen")
         return {u for u, s in self.sides(start).items() if s == "new"}
 
     def strays(self, back=()):
-        """Users who went from new to old at another time than in the intervals of `back`."""
+        """Users who went from new to old with a request that ran in none of the intervals of `back`."""
         now, out = {}, []
         for a in list(self.answers):
             if a.user is None or not a.side:
                 continue
-            if now.get(a.user) == "new" and a.side == "old" and not any(f <= a.at <= t for f, t in back):
+            if now.get(a.user) == "new" and a.side == "old" and not any(f <= a.at + a.took and a.at <= t for f, t in back):
                 out.append(a)
             now[a.user] = a.side
         return out
 
 
-def within(n, total, share, deviations=5):
-    """Whether n of total is what a share would give."""
-    return abs(n - total * share) <= deviations * max(1.0, (total * share * (1 - share)) ** 0.5)
+def within(n, total, share, by_chance=1e-11):
+    """Whether n of total is what a share would give: so few, or so many, are no rarer than that (the binomial law, exactly)."""
+    ways = lambda k: math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1)  # noqa: E731
+    chances = [math.exp(ways(k) + k * math.log(share) + (total - k) * math.log1p(-share)) for k in range(total + 1)]
+    return min(sum(chances[: n + 1]), sum(chances[n:])) >= by_chance

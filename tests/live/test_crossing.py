@@ -67,9 +67,12 @@ class Watch(threading.Thread):
         self.stopping = True
         self.join(5)
 
-    def weights(self):
-        """Those above 0 that were seen, in their order."""
-        return [w for w, _ in itertools.groupby(weight for _, (_, _, weight, _) in self.notes) if w]
+
+def weights_told(up, name):
+    """Of a Migration, in the order in which they came into force."""
+    of_it = [e for e in up.events("WeightSet") if e["involvedObject"]["name"] == name]
+    of_it.sort(key=lambda e: int(e["metadata"]["resourceVersion"]))
+    return [e["message"].partition(" of users")[0] for e in of_it]
 
 
 # ---- the whole of it ----
@@ -80,7 +83,7 @@ def test_the_whole_crossing(up, serve):
     shop = serve("shop")
     steps = [{"setWeight": 1}, {"pause": {"duration": "1s"}}, {"setWeight": 10}, {"pause": {"duration": "1200ms"}},
              {"setWeight": 50}, {"pause": {"duration": "1200ms"}}, {"setWeight": 100}, {"retire": {}}, {"finish": {}}]  # fmt: skip
-    with Load(up.port, "shop.test", users, rate=320, anonymous=True) as load, Watch(shop) as watch:
+    with Load(up.port, "shop.test", users, rate=320, anonymous=True) as load:
         assert not load.cohort(users=users)
         shop.migrate(steps)
         shop.wait_in_force(100, 20)
@@ -101,7 +104,7 @@ def test_the_whole_crossing(up, serve):
     assert not load.lost() and not load.bad(), (load.lost()[:5], load.bad()[:5])
     assert not load.strays()
     assert {a.side for a in load.since(last)} == {"new"}
-    assert watch.weights() == [1, 10, 50, 100]
+    assert weights_told(up, "shop") == ["1 %", "10 %", "50 %", "100 %"]
     # What ran at which step, the log says: the proxy is at the next one before the status tells of it.
     step_of = {e["path"]: e["step"] for e in up.log("shop.test")}
     for weight, at in (1, (0, 1)), (10, (2, 3)), (50, (4, 5)):
@@ -133,18 +136,25 @@ def test_deletion_waits_until_the_share_is_given_back(up, serve, alone):
 
 # ---- the guard ----
 
-FAULTS = {"errors": (dict(status=500), {}), "slowness": (dict(delay_s=0.4), {"slowerThan": "200ms"})}
+# What is slow is far from what a busy machine is; with it go as many threads as keep the load up.
+FAULTS = {"errors": (dict(status=500), {}, 6), "slowness": (dict(delay_s=1.5), {"slowerThan": "1s"}, 12)}
+
+
+def lasted_s(load, begun, bad):
+    """Until the last request with a bad answer; the guard's clock is requests, of which a busy machine sends fewer a second."""
+    last = max(a.at for a in bad)
+    return min(last - begun, load.seconds(begun, last))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_guard_takes_users_back_and_resume_brings_the_same_ones(up, serve, fault):
-    users, (broken, guard) = 150, FAULTS[fault]
-    s = serve("guard-" + fault).migrate([{"setWeight": 10}, {"pause": {}}], guard=guard)
+    users, (broken, guard, threads) = 300, FAULTS[fault]
+    s = serve("guard-" + fault).migrate([{"setWeight": 20}, {"pause": {}}], guard=guard)
     with contextlib.ExitStack() as stack:
-        load = stack.enter_context(Load(up.port, f"guard-{fault}.test", users, rate=250))
-        s.wait_in_force(10)
+        load = stack.enter_context(Load(up.port, f"guard-{fault}.test", users, threads, rate=250))
+        s.wait_in_force(20)
         cohort = load.cohort(users=users)
-        assert within(len(cohort), users, 0.1)
+        assert within(len(cohort), users, 0.2)
         starved = stack.enter_context(rig.Starved(up.pid("proxy")))
         begun = time.monotonic()
         s.new.break_(**broken)
@@ -154,60 +164,66 @@ def test_the_guard_takes_users_back_and_resume_brings_the_same_ones(up, serve, f
         assert status["verdict"]["cause"] == "Errors" and status["verdict"]["epoch"] == 1
         assert not load.cohort(users=users)  # their cookies say no longer where they belong
         # A busy machine makes the old side slow too.
-        bad = load.bad(begun) + [a for a in load.bad(begun, slower_than=0.3) if a.side == "new"]
-        assert bad and max(a.at + a.took for a in bad) - begun <= 5 + starved.s(), bad[-1]
+        bad = load.bad(begun) + [a for a in load.bad(begun, slower_than=1) if a.side == "new"]
+        lasted = lasted_s(load, begun, bad) if fault == "errors" else max(a.at for a in bad) - begun
+        assert lasted <= 5 + starved.s(), bad[-1]
         s.new.break_()
         resumed = time.monotonic()
         assert s.say("resume")["result"] == "Done"
-        status = s.wait_in_force(10)
+        status = s.wait_in_force(20)
         assert status["epoch"] == 2
         assert load.cohort(users=users) == cohort
     assert not load.lost()
-    assert {a.side for a in load.since(settled, resumed)} == {"old"}
+    assert {a.side for a in load.since(settled) if a.at + a.took < resumed} == {"old"}
     assert not load.strays(back=[(begun, resumed)])
 
 
 def test_on_trip_pause_holds_and_users_stay(up, serve):
     s = serve("held").migrate([{"setWeight": 30}, {"pause": {"duration": "60s"}}], guard={"onTrip": "Pause"})
-    with Load(up.port, "held.test", 60, threads=4, rate=150) as load:
+    users = 150  # the guard needs some fifteen on the new side: never fewer by chance
+    with Load(up.port, "held.test", users, threads=4, rate=200) as load:
         s.wait_in_force(30)
-        cohort = load.cohort(users=60)
+        cohort = load.cohort(users)
         s.new.break_(status=503)
         status = s.wait(lambda st: st["held"], 6, "being held")
         assert status["phase"] == "Paused" and status["weight"] == 30 and status["verdict"]["cause"] == "Errors"
-        assert load.cohort(users=60) == cohort
+        assert load.cohort(users) == cohort
         s.new.break_()
         assert s.say("resume")["result"] == "Done"
         status = s.wait(lambda st: st["epoch"] == 2, 3)
         assert status["weight"] == 30 and not status["held"]
-        assert load.cohort(users=60) == cohort
+        assert load.cohort(users) == cohort
     assert not load.lost() and not load.strays()
 
 
 def test_separate_state_is_not_rolled_back(up, serve):
     s = serve("apart").migrate([{"setWeight": 30}, {"pause": {"duration": "60s"}}], state="Separate")
-    with Load(up.port, "apart.test", 60, threads=4, rate=150) as load:
+    users = 150  # as above
+    with Load(up.port, "apart.test", users, threads=4, rate=200) as load:
         s.wait_in_force(30)
-        cohort = load.cohort(users=60)
+        cohort = load.cohort(users)
         s.new.break_(status=500)
         status = s.wait(lambda st: st["phase"] == "Blocked", 6, "Blocked")
         assert status["weight"] == 30 and "allowDataLoss" in status["message"]
-        assert load.cohort(users=60) == cohort
+        assert load.cohort(users) == cohort
         assert s.say("abort")["result"] == "Refused"
         s.new.break_()
         assert s.say("resume")["result"] == "Done"
-        assert load.cohort(users=60) == cohort
+        assert load.cohort(users) == cohort
     assert not load.lost() and not load.strays()
+
+
+def wait_dead(up, name):
+    """Until control has it from the proxy: a side that has answered users in the last three seconds is not dead."""
+    rig.wait_for(lambda: re.search(f"default/{name}.* is unhealthy", up.errors()), 5, "the probes to see it")
+    rig.wait_for(lambda: up.api("GET", f"{BACKENDS}/{name}")[1].get("status", {}).get("healthy") == 0, 10, "control to hear of it")
 
 
 def test_no_way_back_to_a_dead_side(up, serve):
     s = serve("dead", checked=True).migrate([{"setWeight": 50}, {"pause": {}}])
     s.wait_in_force(50)
     s.old.close()
-    time.sleep(3.2)  # a side that has answered users in the last three seconds is not dead
-    rig.wait_for(lambda: re.search("default/dead-old.* is unhealthy", up.errors()), 5, "the probes to see it")
-    backend = f"{BACKENDS}/dead-old"
-    rig.wait_for(lambda: up.api("GET", backend)[1].get("status", {}).get("healthy") == 0, 5, "control to hear of it")
+    wait_dead(up, "dead-old")
     last = s.say("abort")
     assert last["result"] == "Refused" and "no healthy endpoint" in last["message"]
     with Load(up.port, "dead.test", 40, threads=3, rate=100) as load:
@@ -215,7 +231,8 @@ def test_no_way_back_to_a_dead_side(up, serve):
         assert {a.side for a in load.since()} == {"new"}
         assert s.status()["weight"] == 50
         s.old.open()
-        rig.wait_for(lambda: {"old", "new"} == set(load.sides(time.monotonic() - 0.5).values()), 5, "its users to be back")
+        opened = time.monotonic()
+        rig.wait_for(lambda: {"old", "new"} == set(load.sides(opened).values()), 5, "its users to be back")
         # the proxy knows first, control after the report
         rig.wait_for(lambda: s.say("abort")["result"] == "Done", 3, "control to have heard of it")
         s.wait(lambda st: st["phase"] == "RolledBack", 6, "the rollback")
@@ -223,7 +240,7 @@ def test_no_way_back_to_a_dead_side(up, serve):
     assert not load.lost()
 
 
-@pytest.mark.parametrize("steps", [[100], [20, 100]], ids=["at once", "after a step"])
+@pytest.mark.parametrize("steps", [[100], [40, 100]], ids=["at once", "after a step"])
 def test_back_from_a_new_side_alone(up, serve, steps):
     """At 100 % nobody is left to compare with, and long good times must not hide what comes then."""
     name, users = f"late{len(steps)}", 60
@@ -234,14 +251,15 @@ def test_back_from_a_new_side_alone(up, serve, steps):
         started = time.monotonic()
         rig.wait_for(lambda: len(load.since(started)) >= 10 * users, 30, "many good answers")
         assert load.cohort(users=users) == set(range(users)) and not load.bad()
-        broken = time.monotonic()
-        s.new.break_(status=500)
-        status = s.wait(lambda st: st["phase"] == "RolledBack", 12, "a rollback")
-        assert status["weight"] == 0 and status["verdict"]["cause"] == "Errors"
-        assert not load.cohort(users=users)
-        bad = load.bad(broken)
-        assert bad and max(a.at + a.took for a in bad) - broken <= 6, (len(bad), bad[-1])
-        assert bad[-1].at - broken >= 1, bad[-1]  # a hiccup is no verdict
+        with rig.Starved(up.pid("proxy")) as starved:
+            broken = time.monotonic()
+            s.new.break_(status=500)
+            status = s.wait(lambda st: st["phase"] == "RolledBack", 12, "a rollback")
+            assert status["weight"] == 0 and status["verdict"]["cause"] == "Errors"
+            assert not load.cohort(users=users)
+            bad = load.bad(broken)
+            assert lasted_s(load, broken, bad) <= 6 + starved.s(), (len(bad), bad[-1])
+        assert max(a.at for a in bad) - min(a.at for a in bad) >= 1, (bad[0], bad[-1])  # a hiccup is no verdict
     assert not load.lost()
 
 
@@ -250,8 +268,7 @@ def test_no_way_back_from_alone_to_a_dead_side(up, serve):
     with Load(up.port, "alone-dead.test", 40, threads=3, rate=100) as load:
         s.wait_in_force(100)
         s.old.close()
-        rig.wait_for(lambda: re.search("default/alone-dead-old.* is unhealthy", up.errors()), 5, "the probes to see it")
-        time.sleep(4.5)  # as above
+        wait_dead(up, "alone-dead-old")
         s.new.break_(status=500)
         status = s.wait(lambda st: st["phase"] == "Blocked", 12, "Blocked")
         assert status["weight"] == 100 and "no healthy endpoint" in status["message"]
@@ -259,7 +276,7 @@ def test_no_way_back_from_alone_to_a_dead_side(up, serve):
         assert not load.lost()
         s.old.open()
         s.wait(lambda st: st["phase"] == "RolledBack", 8, "the rollback")
-        assert not load.cohort(users=40)
+        rig.wait_for(lambda: not load.cohort(users=40), 5, "users to be back")
     assert not load.lost()
 
 
@@ -340,9 +357,17 @@ def lost_outside(load, excused):
     return out, counts
 
 
+def table_on_disk(u):
+    """Of the only Migration, as a proxy begins with it."""
+    file = u.state / "proxy" / "snapshot"
+    found = file.exists() and re.search(rb'"tableVersion":(\d+)', file.read_bytes())
+    return int(found[1]) if found else 0
+
+
 def run_kills(u, s, load, rng, n, most_s):
-    """Kills in a seeded order while the steps go on; returns when proxies were killed: [(before it, after it)]."""
-    proxy_kills, done, limit_s = [], [], back_within_s()
+    """Kills in a seeded order while the steps go on; returns when proxies were killed: [(before it, after it)], and likewise when one
+    may have begun with an older table, until it had the newest: a proxy writes a table down 0.2 s after it has it."""
+    proxy_kills, behind, limit_s = [], [], back_within_s()
     whom = ["control", "supervisor", "proxy"]
     order = (whom * n)[:n]
     rng.shuffle(order)
@@ -352,11 +377,11 @@ def run_kills(u, s, load, rng, n, most_s):
             break
         time.sleep(rng.uniform(0.1, 1.0))
         before, adopted = u.pid("proxy"), u.errors().count("adopted")
+        written = table_on_disk(u)
         starved = rig.Starved(u.process.pid)
         at = time.monotonic()
         u.kill(who)
         dead = time.monotonic()
-        done.append(who)
         if who == "supervisor":
             time.sleep(rng.uniform(0, 0.4))
             u.start()
@@ -368,10 +393,13 @@ def run_kills(u, s, load, rng, n, most_s):
             ok = rig.wait_for(lambda: [a for a in load.since(at + 0.005) if a.status == 200 and not a.why], 5, "an answer after the kill")
             back_s = min(a.at + a.took for a in ok) - at
             assert back_s < limit_s + starved.s(u.pid("proxy")), (back_s, ok[0])
+            if s.wait(lambda st: st["tableVersion"])["tableVersion"] != written:
+                rig.wait_for(lambda: table_on_disk(u) == s.status().get("tableVersion"), 5, "the newest table on disk")
+                behind.append((at, time.monotonic()))
         else:
             rig.wait_for(lambda: s.status(), 5, "control to be back")
         starved.ended.set()
-    return proxy_kills, done
+    return proxy_kills, behind
 
 
 def back_within_s():
@@ -385,12 +413,13 @@ def kills(tmp_path, seed=20, n=10, most_s=14):
     with standing_alone(tmp_path) as u:
         s = Service(u, "k")
         rig.wait_for(lambda: rig.ask(u.port, host="k.test").status == 200, 10, "k to be served")
-        steps = [{"setWeight": 5}, {"pause": {"duration": "2s"}}, {"setWeight": 20}, {"pause": {"duration": "2s"}},
+        # No weight at which the new side may have no user by chance: without requests nothing goes on.
+        steps = [{"setWeight": 20}, {"pause": {"duration": "2s"}}, {"setWeight": 35}, {"pause": {"duration": "2s"}},
                  {"setWeight": 50}, {"pause": {}}]  # fmt: skip
         with Load(u.port, "k.test", users, threads, rate=200) as load, Watch(s) as watch:
             s.migrate(steps)
-            s.wait(lambda st: st["weight"] == 5, 8)
-            kills, _ = run_kills(u, s, load, rng, n, most_s)
+            s.wait(lambda st: st["weight"] == 20, 8)
+            kills, behind = run_kills(u, s, load, rng, n, most_s)
             s.wait_in_force(50, 15)
             cohort = load.cohort(users=users)
 
@@ -403,18 +432,18 @@ def kills(tmp_path, seed=20, n=10, most_s=14):
         out, counts = lost_outside(load, kills)
         assert not out, (out[:5], len(out), kills)
         assert all(c <= threads for c in counts), counts
-        assert not load.strays() and not load.bad()
+        assert not load.strays(back=behind) and not load.bad()
         marks = [(k[0], k[1], k[2]) for _, k in watch.notes if k[0]]
         assert marks == sorted(marks), marks  # a step once begun is never left backwards
         s.close()
 
 
 def verdict(tmp_path):
-    users = 60
+    users = 150  # as above
     with standing_alone(tmp_path) as u:
         s = Service(u, "v").migrate([{"setWeight": 30}, {"pause": {"duration": "60s"}}])
         rig.wait_for(lambda: rig.ask(u.port, host="v.test").status == 200, 10, "v to be served")
-        with Load(u.port, "v.test", users, 4, rate=150) as load:
+        with Load(u.port, "v.test", users, 4, rate=200) as load:
             s.wait_in_force(30)
             cohort = load.cohort(users=users)
             assert cohort
@@ -466,10 +495,9 @@ def test_a_bad_file_changes_nothing(up, serve, binary):
     good = (up.files / "files.yaml").read_text()
     bad = good.replace('"backendRefs"', '"backendRfs"')
     assert bad != good
-    n = len(up.events("Rejected"))
     before = up.api("GET", f"{GATEWAYS}/httproutes/files")[1]
     up.write("files.yaml", bad)
-    event = rig.wait_for(lambda: up.events("Rejected")[n:], 5, "an event")[-1]
+    event = rig.wait_for(lambda: [e for e in up.events("Rejected") if "files.yaml" in e["message"]], 5, "an event")[0]
     told = subprocess.run([binary, "validate", str(up.files)], capture_output=True, text=True, timeout=20)
     sentence = (told.stdout + told.stderr).strip()
     assert told.returncode != 0
@@ -509,7 +537,7 @@ def test_swaps_under_load_fail_no_request(up, serve):
         time.sleep(0.06)  # the rate of the changes: control gathers what changes within 100 ms
         return i
 
-    with Load(up.port, "swap.test", 60, 4, rate=250) as load, contextlib.closing(socket.create_connection((rig.HOST, up.port), 10)) as slow:
+    with Load(up.port, "swap.test", 60, 4, rate=250) as load, contextlib.closing(socket.create_connection((rig.HOST, up.port), 60)) as slow:
         # A request that began before the swaps is counted until it ends.
         slow.sendall(b"GET /held HTTP/1.1\r\nHost: swap.test\r\nCookie: sid=slow\r\n\r\n")
         rig.wait_for(lambda: s.old.waiting + s.new.waiting, 5, "the slow request at its side")
@@ -544,7 +572,8 @@ def tiny_disk(tmp_path):
 
 
 def fill(path):
-    with open(path, "wb", buffering=0) as f:
+    """What became free since is filled, too."""
+    with open(path, "ab", buffering=0) as f:
         with contextlib.suppress(OSError):
             while True:
                 f.write(b"\0" * 65536)
@@ -557,28 +586,29 @@ def full_disk(tmp_path):
     with tiny_disk(tmp_path) as tiny, standing_alone(tmp_path / "home", state=tiny / "state") as u:
         s = Service(u, "d").migrate([{"setWeight": 30}, {"pause": {}}, {"setWeight": 60}, {"pause": {}}])
         rig.wait_for(lambda: rig.ask(u.port, host="d.test").status == 200, 10, "d to be served")
-        with Load(u.port, "d.test", 60, 4, rate=150) as load:
+        users = 150  # as above
+        with Load(u.port, "d.test", users, 4, rate=200) as load:
             s.wait_in_force(30)
-            cohort = load.cohort(users=60)
-            fill(tiny / "ballast")
+            cohort = load.cohort(users)
+            is_full = lambda: fill(tiny / "ballast") or re.search("reconcile .*: the disk is full", u.errors())  # noqa: E731
+            rig.wait_for(is_full, 5, "control's own writes to fail")
             doc = u.migration("d")
             asked = json.loads(json.dumps(doc))
             asked["status"]["request"] = {"id": "full", "verb": "promote"}
             code, said = u.api("PUT", f"{MIGRATIONS}/d/status", asked)
             assert code == 503 and said["reason"] == "ServiceUnavailable", (code, said)
             assert said["message"] == "state store: the disk is full: nothing was changed"
-            rig.wait_for(lambda: re.search("reconcile .*: the disk is full", u.errors()), 5, "control's own writes to fail too")
             assert u.migration("d") == doc
             assert u.api("GET", f"{GATEWAYS}/httproutes")[0] == 200
             # The proxy's verdict needs no disk.
             s.new.break_(status=500)
-            rig.wait_for(lambda: not load.cohort(users=60), 8, "users to be taken back")
+            rig.wait_for(lambda: not load.cohort(users), 8, "users to be taken back")
             s.new.break_()
             (tiny / "ballast").unlink()
             s.wait(lambda st: st["phase"] == "RolledBack", 12, "control to write again")
             assert s.say("resume")["result"] == "Done"
             s.wait_in_force(30)
-            assert load.cohort(users=60) == cohort
+            assert load.cohort(users) == cohort
         assert not load.lost()
         s.close()
 
@@ -597,7 +627,7 @@ def alone(tmp_path_factory):
 
 @pytest.mark.parametrize("what", ALONE)
 def test_alone(alone, what):
-    alone[what].result(200)
+    alone[what].result(500)
 
 
 def test_a_file_written_slowly_and_a_directory_replaced_lose_nothing(tmp_path):

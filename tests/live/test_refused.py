@@ -10,7 +10,7 @@ import threading
 
 import pytest
 import rig
-from crossing_rig import GATEWAYS, Service, Up, route
+from crossing_rig import GATEWAYS, Service, Up, route, run_by_all
 
 ROUTES, WEB = f"{GATEWAYS}/httproutes", f"{GATEWAYS}/gateways/web"
 FIRST_HALF = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
@@ -83,7 +83,7 @@ def test_host_that_is_set_reaches_the_backend(world):
 def tamper(up, name, old, new):
     """Into the store past the API, as a control of another release may have written it; all is stopped meanwhile."""
     up.process.terminate()
-    up.process.wait(15)
+    up.process.wait(60)
     (path,) = up.state.rglob("control.db")
     with contextlib.closing(sqlite3.connect(path)) as db, db:
         rv = db.execute("SELECT max(rv) FROM objects").fetchone()[0] + 100
@@ -158,19 +158,20 @@ def test_an_abort_that_a_proxy_has_not_taken_up_is_not_done(up):
         stays = {"uid": doc["metadata"]["uid"], "namespace": "default", "name": "shop", "weight": 50, **runs}
         other = Reporter(up, "other", migrations=[stays], rejected={"version": 9, "message": "no room"})
         try:
-            s.wait(lambda st: len(st["proxies"]) == 2, what="the other proxy")
+            refusing = lambda st: [p.get("refused") for p in st["proxies"] if p["name"] == "other"] == ["no room"]  # noqa: E731
+            s.wait(lambda st: len(st["proxies"]) == 2 and run_by_all(st) and refusing(st), what="the other proxy")
             assert "2 of 2 run this step" in migrate(up, "status", "shop").stdout
-            done = migrate(up, "abort", "shop", "--wait", "2s")
+            done = migrate(up, "abort", "shop", "--wait", "5s")
             assert done.returncode == 1 and not done.stdout, done
             assert "proxy other does not run it (no room): its users are where they were" in done.stderr
             told = migrate(up, "status", "shop").stdout
             assert "1 of 2 run this step" in told and "other does not: it runs snapshot 1, attempt 1, table 1 of 2; no room" in told, told
-            gateway = conditions(up.api("GET", WEB)[1]["status"])["Programmed"]
-            assert gateway["status"] == "False" and gateway["message"] == "proxy other refuses the snapshot: no room", gateway
+            programmed = lambda: conditions(up.api("GET", WEB)[1]["status"])["Programmed"]  # noqa: E731
+            rig.wait_for(lambda: programmed()["message"] == "proxy other refuses the snapshot: no room", 10, "the Gateway to tell it")
+            assert programmed()["status"] == "False"
             assert [e["involvedObject"]["kind"] for e in up.events("NotTaken")] == ["Gateway"]
         finally:
             other.close()
-        rig.wait_for(lambda: conditions(up.api("GET", WEB)[1]["status"])["Programmed"]["status"] == "True", 20,
-                     "the Gateway to be programmed without it")  # fmt: skip
+        rig.wait_for(lambda: programmed()["status"] == "True", 20, "the Gateway to be programmed without it")
     finally:
         s.close()
