@@ -67,8 +67,8 @@ static void write_lane(struct proxy_logger *l, const struct lane_node *n)
     uint64_t lost = 0;
     for (; at < n->len; at++)
         lost += n->bytes[at] == '\n';
+    atomic_fetch_add(&l->write_errors, 1); /* first: no line is lost without one */
     atomic_fetch_add(&l->lines_lost, lost);
-    atomic_fetch_add(&l->write_errors, 1);
 }
 
 static void reopen(struct proxy_logger *l)
