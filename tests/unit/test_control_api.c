@@ -149,9 +149,9 @@ static int call(struct client *c, const struct step *s, struct rpc_answer *out)
                                      .content_type = WT_STR("application/json"),
                                      .body = wt_str_z(s->body)};
     int r = WT_EREFUSED;
-    /* A process that starts is not there at once. */
-    for (int64_t end = io_now_ms() + 5000; r < 0 && io_now_ms() < end;) {
-        r = rpc_call(&c->addr, &request, io_now_ms() + 2000, out, &err);
+    /* A process that starts is not there at once. What timed out may have been done: not again. */
+    for (int64_t end = io_now_ms() + 20000; r < 0 && r != WT_ETIMEOUT && io_now_ms() < end;) {
+        r = rpc_call(&c->addr, &request, io_now_ms() + 20000, out, &err);
         if (r < 0)
             io_sleep_until(io_now_ms() + 10);
     }

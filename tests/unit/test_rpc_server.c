@@ -95,7 +95,7 @@ static void in_world(void (*test)(struct world *w))
 
 static int64_t soon(void)
 {
-    return io_now_ms() + 3000;
+    return io_now_ms() + 20000;
 }
 
 /* ---- calls ---- */
