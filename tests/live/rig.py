@@ -646,11 +646,12 @@ class Proxy:
         return total
 
     def log_lines(self):
+        """Whole ones: a reader may see the first part of what is being written."""
         try:
             text = self.log_path.read_text(errors="replace")
         except FileNotFoundError:
             return []
-        return text.splitlines()
+        return text[: text.rfind("\n") + 1].splitlines()
 
     def log(self, client=None, **fields):
         """Entries (JSON format) of a client's address or with these values."""
