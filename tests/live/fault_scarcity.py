@@ -26,7 +26,7 @@ def head_by_the_byte(scene):
     client = scene.client()
     scene.out.address = client.address
     client.sock.settimeout(0.05)
-    for byte in scene.request(GET + b"X-A: " + b"x" * 200):
+    for byte in scene.request(GET + b"X-A: " + b"x" * 200 + b"\r\n"):
         client.send(bytes([byte]))
         try:
             client.more()
@@ -78,7 +78,8 @@ PATIENCE = [
     patience("40 a head by the byte", head_by_the_byte, ["--header-timeout", "2s"], flags="DPE",
              counter=(RQ_TIMEOUT, PROTOCOL_ERROR)),
     patience("40 no head", no_head, ["--header-timeout", "600ms"], NOTHING, flags=False, counter=IDLE_TIMEOUT),
-    patience("40 no next request", no_next_request, ["--idle-timeout", "500ms"], NOTHING, flags=False, counter=IDLE_TIMEOUT),
+    patience("40 no next request", no_next_request, ["--idle-timeout", "500ms", "--header-timeout", "5m"], NOTHING, flags=False,
+             counter=IDLE_TIMEOUT),
     patience("40 half a body", half_a_body, ["--body-timeout", "1s"], flags="SI", partly=True, counter=(RQ_TIMEOUT, TX_RESET)),
     patience("40 a body by the byte is served", body_by_the_byte,
              ["--header-timeout", "2500ms", "--body-timeout", "2500ms", "--idle-timeout", "2500ms"], 200, closes=False, flags=None,
