@@ -209,6 +209,7 @@ ANSWERS = [
     upstream("49 silent backend", silent, 504, "UT", 1, host=b"hasty.test", counter=(TIMEOUT, TX_RESET)),
     upstream("49 silent after half a head", raw(OK + b"X-A: ", "wait"), 504, "UT", 1, host=b"hasty.test"),
     upstream("49 connect never ends", None, 503, "UF", 0, host=b"blackhole.test", counter=CONNECT_FAIL),
+    upstream("49 time over while it connects", None, 504, "UT", 0, host=b"abyss.test", counter=(TIMEOUT, CONNECT_FAIL)),
     upstream("54 nothing listens", None, 503, "UF", 0, host=b"dead.test", counter=LOST),
     # 50: a cut answer never ends cleanly
     upstream("50 short of its length", raw(OK + b"Content-Length: 10\r\n\r\nhello"), flags="UPE", **BROKEN),

@@ -181,6 +181,8 @@ class Bench:
         site.policy("hasty", timeout={"http": {"requestTimeout": "1s"}})
         site.backend("blackhole", world.blackhole()).simple_route("blackhole")
         site.policy("blackhole", timeout={"tcp": {"connectTimeout": "200ms"}}, retry={"numRetries": 0})
+        site.backend("abyss", world.blackhole()).simple_route("abyss")
+        site.policy("abyss", timeout={"http": {"requestTimeout": "200ms"}, "tcp": {"connectTimeout": "10s"}}, retry={"numRetries": 0})
         self.proxy = world.proxy(site, options=["--max-request-bytes", str(MOST_BODY)])
         self.outcomes = {row.id: self.run(row) for row in rows}
         self.proxy.ask("/the-last", "one.test")
