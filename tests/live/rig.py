@@ -29,6 +29,18 @@ def binary():
     return str((build if build.is_absolute() else ROOT / build) / "watari")
 
 
+def shim(directory, name):
+    """A library to be loaded in front of the C library, from NAME.c beside this. The children of `watari up` read it, and what
+    else lies in the directory, as users of their own."""
+    library = Path(directory) / f"{name}.so"
+    source = Path(__file__).with_name(f"{name}.c")
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", library, source, "-ldl"], check=True)
+    for p in (library.parent, *library.parent.parents):
+        if p.stat().st_uid == os.getuid():
+            p.chmod(p.stat().st_mode | 0o055)
+    return library
+
+
 # A wait's bound is no promise: it ends a test that hangs. What is promised within a time is measured, beside `Starved`.
 PATIENCE = 4
 
@@ -55,7 +67,8 @@ class Starved:
     a virtual machine takes. A bound that starvation alone can break is `BOUND + s()`."""
 
     def __init__(self, *pids):
-        self.before, self.over, self.ended = {pid: self._waited(pid) for pid in pids}, 0.0, threading.Event()
+        self.before, self.ended = {pid: self._waited(pid) for pid in pids}, threading.Event()
+        self.slept = 0.0, time.monotonic()  # too long so far; since when it sleeps
         threading.Thread(target=self._watch, daemon=True).start()
 
     @staticmethod
@@ -68,14 +81,18 @@ class Starved:
 
     def _watch(self):
         while not self.ended.is_set():
-            begin = time.monotonic()
             time.sleep(0.005)
-            self.over += max(0.0, time.monotonic() - begin - 0.01)
+            self.slept = self._overslept(), time.monotonic()
+
+    def _overslept(self):
+        """With the sleep that goes on: whoever asks may have woken up before the one that watches."""
+        over, since = self.slept
+        return over + max(0.0, time.monotonic() - since - 0.01)
 
     def s(self, *more_pids):
         """`more_pids` began since."""
         waits = [self._waited(pid) - self.before.get(pid, 0.0) for pid in {*self.before, *more_pids}]
-        return self.over + sum(w for w in waits if w > 0)
+        return self._overslept() + sum(w for w in waits if w > 0)
 
     def __enter__(self):
         return self
@@ -87,7 +104,8 @@ class Starved:
 # Each of the processes that run tests side by side has ports of its own, and gives each of them once.
 _LANES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _LANES
-_LANE_PORTS = 22000 // _LANES
+_EPHEMERAL = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+_LANE_PORTS = ((_EPHEMERAL if _EPHEMERAL > 15000 else 32768) - 10000) // _LANES
 _turns = itertools.count(random.randrange(_LANE_PORTS))
 
 
@@ -100,6 +118,13 @@ def free_port():
             except OSError:
                 continue
             return s.getsockname()[1]
+
+
+def listener():
+    """On a port of our own: once it is closed, that is nobody's."""
+    while True:
+        with contextlib.suppress(OSError):
+            return socket.create_server((HOST, free_port()), backlog=512)
 
 
 class Refusing:
@@ -131,7 +156,14 @@ class Blackhole:
             except BlockingIOError:
                 pass
             self.fillers.append(s)
-        time.sleep(0.05)
+        wait_for(lambda: any(map(self._is_connected, self.fillers)), what="the one place of the queue to be taken")
+
+    @staticmethod
+    def _is_connected(sock):
+        try:
+            return sock.getpeername()
+        except OSError:
+            return None
 
     def close(self):
         for s in self.fillers + [self.socket]:
@@ -314,12 +346,10 @@ class Origin:
         self.requests = []
         self.connections = 0
         self.open = {}
+        self.closed = False
         self.errors = []
         self.lock = threading.Lock()
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((HOST, 0))
-        self.listener.listen(512)
+        self.listener = listener()
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -335,6 +365,8 @@ class Origin:
         with self.lock:
             self.connections += 1
             wire = self.open[self.connections] = Wire(sock, 120)
+            if self.closed:  # accepted in the last moment
+                wire.end()
             return wire, self.connections
 
     def _serve(self, wire, number):
@@ -367,6 +399,8 @@ class Origin:
             w.end()
 
     def close(self):
+        with self.lock:
+            self.closed = True
         try:
             self.listener.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -607,7 +641,7 @@ class Proxy:
 
     def _is_up(self):
         assert self.process.poll() is None, f"the proxy ended with {self.process.returncode}: {self.errors()}"
-        found = re.search(r"admin on http://127\.0\.0\.1:(\d+)", self.errors())
+        found = re.search(r"admin on http://127\.0\.0\.1:(\d+)\n", self.errors())
         self.admin_port = int(found[1]) if found else None
         assert f":{self.port}: Address already in use" not in self.errors()
         return self.admin_port and re.search(rf"listening on http://127\.0\.0\.1:{self.port}\b", self.errors())
@@ -646,7 +680,7 @@ class Proxy:
         return total
 
     def log_lines(self):
-        """Whole ones: a reader may see the first part of what is being written."""
+        """Those that are whole: a write of many is seen page by page."""
         try:
             text = self.log_path.read_text(errors="replace")
         except FileNotFoundError:
@@ -737,6 +771,6 @@ class World:
         for thing in reversed(self.things):
             try:
                 thing.stop() if isinstance(thing, Proxy) else thing.close()
-            except (AssertionError, OSError) as e:
+            except Exception as e:  # the others must end all the same
                 wrong.append(e)
         assert not wrong, wrong
