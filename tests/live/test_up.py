@@ -21,12 +21,35 @@ from rig import HOST, wait_for
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run children as other users")
 
 
-def alive(pid):
+def stat_of(pid):
+    """From the state on, field 3 of proc(5); None when there is no such process."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+        return None
+
+
+def alive(pid):
+    stat = stat_of(pid)
+    return stat is not None and stat[0] != "Z"
+
+
+def gone(pid):
+    """Not only dead: a process lets go of its sockets with its last thread."""
+    return not alive(pid) and tasks(pid) in ([], [str(pid)])
+
+
+def tasks(pid):
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def stop(pid):
+    """SIGSTOP, and until none of its threads runs."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: all((stat_of(f"{pid}/task/{t}") or "T")[0] in "TZX" for t in tasks(pid)), 5, "all its threads to stop")
 
 
 def status_of(pid):
@@ -69,11 +92,21 @@ class Up:
         return dict(os.environ, ASAN_OPTIONS="detect_leaks=0:quarantine_size_mb=4", UBSAN_OPTIONS="print_stacktrace=1")
 
     def start(self):
+        self.launch()
+        try:
+            self.wait_until_up()
+        except AssertionError:
+            self.close()
+            raise
+
+    def wait_until_up(self):
+        wait_for(self.is_up, 30, "`watari up` to serve")
+
+    def launch(self):
         more = {} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}
         with open(self.errors_path, "ab") as errors:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
                                             env=self.environment(), **more)  # fmt: skip
-        wait_for(self.is_up, 30, "`watari up` to serve")
 
     def is_up(self):
         assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.errors()}"
@@ -91,16 +124,21 @@ class Up:
             lines = (self.state / "children").read_text().splitlines()
         except FileNotFoundError:
             return {}
-        return {l.split()[0]: int(l.split()[1]) for l in lines if alive(int(l.split()[1]))}
+        notes = [(name, int(pid), ticks) for name, pid, ticks in map(str.split, lines)]
+        # A pid may be another's by now, one that was started at another time.
+        return {name: pid for name, pid, ticks in notes if alive(pid) and (stat_of(pid) or [])[19:20] == [ticks]}
 
     def kill(self, name):
-        """SIGKILL; the seconds until another one runs under that name, without those for which others had the CPU."""
+        """SIGKILL; the seconds from its end until another one was started under that name (the kernel says when), without those
+        for which others had the CPU."""
         pid = self.pids()[name]
         with rig.Starved(self.process.pid) as starved:
             os.kill(pid, signal.SIGKILL)
-            begin = time.monotonic()
-            wait_for(lambda: self.pids().get(name, pid) != pid, 5, f"another {name}")
-            return time.monotonic() - begin - starved.s(self.pids().get(name, pid))
+            wait_for(lambda: gone(pid), 5, f"the end of {name}")
+            begin = time.clock_gettime(time.CLOCK_BOOTTIME)
+            new = wait_for(lambda: (lambda now: now if now != pid else None)(self.pids().get(name, pid)), 5, f"another {name}")
+            started = int(stat_of(new)[19]) / os.sysconf("SC_CLK_TCK")
+            return started - begin - starved.s()
 
     def kill_supervisor(self):
         self.process.kill()
@@ -162,7 +200,8 @@ class Trickle:
 
     def close(self):
         self.ended.set()
-        self.thread.join(15)
+        self.thread.join(60)
+        assert not self.thread.is_alive(), "a request has no end"
 
 
 def one_site(origin):
@@ -184,9 +223,9 @@ def up(world):
 
 def test_killed_proxy_is_back_and_nobody_is_refused(up):
     u = up()
-    t = Trickle(u.port)
-    t.wait_more(10)
     with rig.Starved(u.process.pid) as starved:
+        t = Trickle(u.port)
+        t.wait_more(10)
         took = u.kill("proxy")
         t.wait_more(50)
         t.close()
@@ -200,10 +239,7 @@ def test_killed_proxy_is_back_and_nobody_is_refused(up):
 
 def test_queue_is_kept_while_no_proxy_runs(up):
     u = up()
-    proxy = u.pids()["proxy"]
-    os.kill(proxy, signal.SIGSTOP)
-    wait_for(lambda: all("State:\tT" in (t / "status").read_text() for t in Path(f"/proc/{proxy}/task").iterdir()), 5,
-             "all its threads to stop")  # fmt: skip
+    stop(u.pids()["proxy"])
     waiting = [rig.Client(u.port) for _ in range(20)]  # in the socket's queue
     for c in waiting:
         c.send(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
@@ -282,14 +318,13 @@ def test_note_of_a_pid_that_is_anothers_now(up):
     u.kill_supervisor()
     for pid in u.pids().values():
         os.kill(pid, signal.SIGKILL)
-    other = subprocess.Popen(["sleep", "60"])
-    (u.state / "children").write_text(f"proxy {other.pid} 1\ncontrol {other.pid} 1\n")
-    u.start()
-    assert other.pid not in u.pids().values()
-    u.close()
-    assert other.poll() is None
-    other.kill()
-    other.wait()
+    other = subprocess.Popen(["cat"], stdin=subprocess.PIPE)  # until it is closed
+    with other:
+        (u.state / "children").write_text(f"proxy {other.pid} 1\ncontrol {other.pid} 1\n")
+        u.start()
+        assert other.pid not in u.pids().values()
+        u.close()
+        assert other.poll() is None
 
 
 def test_all_are_killed_and_a_new_one_starts_all(up):
@@ -299,8 +334,8 @@ def test_all_are_killed_and_a_new_one_starts_all(up):
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
     u.start()
-    assert set(u.pids()) == {"control", "proxy"}
-    assert not set(u.pids().values()) & set(before.values())
+    # One that is still dying may have been taken over for a moment.
+    wait_for(lambda: set(u.pids()) == {"control", "proxy"} and not set(u.pids().values()) & set(before.values()), 5, "others")
 
 
 def test_proxy_killed_while_no_supervisor_runs(up):
@@ -309,7 +344,8 @@ def test_proxy_killed_while_no_supervisor_runs(up):
     u.kill_supervisor()
     os.kill(before["proxy"], signal.SIGKILL)
     u.start()
-    assert u.pids()["control"] == before["control"] and u.pids()["proxy"] != before["proxy"]
+    wait_for(lambda: u.pids().get("proxy", before["proxy"]) != before["proxy"], 5, "another proxy")
+    assert u.pids()["control"] == before["control"]
 
 
 # ---- one at a time, orderly ends ----
@@ -397,16 +433,23 @@ class First:
                                             env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))  # fmt: skip
 
     def says(self, text, seconds=20):
+        """All that it has said when a line with that text is whole."""
         def said():
             assert self.process.poll() is None, self.errors_path.read_text()
-            return text in self.errors_path.read_text()
+            all_said = self.errors_path.read_text()
+            return all_said if "\n" in all_said.partition(text)[2] else None
 
-        wait_for(said, seconds, repr(text))
-        return self.errors_path.read_text()
+        return wait_for(said, seconds, repr(text))
+
+    def metric(self, name):
+        """Of control."""
+        port = int(re.search(rf"API on http://{HOST}:(\d+)\n", self.says("API on http"))[1])
+        text = rig.ask(port, "/metrics", f"{HOST}:{port}").body.decode()
+        return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
 
     def stop(self):
         self.process.terminate()
-        assert self.process.wait(30) == 0, self.errors_path.read_text()
+        assert self.process.wait(60) == 0, self.errors_path.read_text()
 
     def close(self):
         if self.process and self.process.poll() is None:
@@ -418,6 +461,13 @@ def first(tmp_path):
     f = First(tmp_path)
     yield f
     f.close()
+
+
+def replace(path, text):
+    """In one moment."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
 
 
 def serves(site):
@@ -469,6 +519,7 @@ def test_first_start_follows_no_standard_input(first):
 def test_first_start_without_files_says_what_to_do(first, world):
     first.start()
     said = first.says("nothing to serve yet")
+    first.says("proxy started")  # from then on it can be ended in order
     assert "watari up -f FILE" in said and f"watari apply -f FILE --state-dir {first.state}" in said
 
 
@@ -478,7 +529,7 @@ def test_wrong_files_later_leave_what_was_there(first, world):
     path.write_text(site.text())
     first.start("-f", str(path))
     first.says(f"listening on http://{HOST}:{site.port}")
-    assert rig.ask(site.port).status == 200
+    wait_for(lambda: serves(site), 10, "it to serve")
     first.stop()
     path.write_text(site.text().replace("gatewayClassName", "gatewayClasName"))
     first.errors_path.write_text("")
@@ -487,9 +538,11 @@ def test_wrong_files_later_leave_what_was_there(first, world):
     assert 'did you mean "gatewayClassName"' in said
     wait_for(lambda: serves(site), 10, "it to serve what it served before")
     # However often it looks again: one mistake is told once.
-    for _ in range(3):
-        first.process.send_signal(signal.SIGHUP)
-    path.write_text(site.text())
+    for n in range(3):
+        looks = first.metric("watari_control_files_rejected_total")
+        replace(path, path.read_text())
+        wait_for(lambda: first.metric("watari_control_files_rejected_total") > looks, 10, f"look {n}")
+    replace(path, site.text())
     said = first.says("the files are right again")
     assert said.count("did you mean") == 1
 
@@ -522,7 +575,7 @@ def test_taken_port_ends_nothing_that_runs(up):
     before = u.pids()
     u.kill_supervisor()
     os.kill(before["control"], signal.SIGKILL)
-    wait_for(lambda: not alive(before["control"]), 5, "control to end")
+    wait_for(lambda: gone(before["control"]), 5, "control to end")
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind((HOST, u.api_port))
@@ -537,8 +590,7 @@ def test_taken_port_ends_nothing_that_runs(up):
 def test_api_port_is_kept_while_control_is_restarted(up):
     u = up()
     wait_for(lambda: api_is_ready(u), 10, "the API")
-    control = u.pids()["control"]
-    os.kill(control, signal.SIGSTOP)
+    stop(u.pids()["control"])
     waiting = rig.Client(u.api_port)
     waiting.send(f"GET /readyz HTTP/1.1\r\nHost: {HOST}:{u.api_port}\r\n\r\n".encode())
     u.kill("control")
@@ -550,30 +602,26 @@ def test_taken_listener_is_named_and_served_once_it_is_free(first, world):
     site = one_site(world.origin())
     path = first.directory / "site.yaml"
     path.write_text(site.text())
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(site.port)], stdout=subprocess.PIPE)
-    try:
-        holder.stdout.readline()
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(site.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with holder:
+        assert holder.stdout.readline() == b"ready\n"
         first.start("-f", str(path))
         said = first.says("is not served: listen on")
         line = next(l for l in said.splitlines() if "is not served" in l)
         assert re.search(r"Gateway default/\w+, listener \w+ is not served", line), line
         assert f"{HOST}:{site.port}: Address already in use" in line and f"(pid {holder.pid})" in line
-    finally:
-        holder.kill()
-        holder.wait()
-        holder.stdout.close()
     first.says(f"listening on http://{HOST}:{site.port}")
     wait_for(lambda: serves(site), 10, "it to serve")
 
 
 HOLD = """
-import socket, sys, time
+import socket, sys
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("127.0.0.1", int(sys.argv[1])))
 s.listen()
 print("ready", flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 
@@ -621,7 +669,7 @@ def test_proxy_reaches_its_places_without_a_capability(world, above, itself, kep
             assert ("/proc/self/fd/" in u.errors()) == by_descriptor
             wait_for((u.state / "proxy" / "snapshot").exists, 5, "the snapshot on disk")
             key, before = (u.state / "proxy" / "site.key").read_bytes(), u.pids()
-            os.kill(before["control"], signal.SIGSTOP)
+            stop(before["control"])
             try:
                 u.kill("proxy")
                 wait_for(u.is_up, 5, "the next one to serve what it finds on disk")
