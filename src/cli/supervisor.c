@@ -33,7 +33,8 @@ static void write_notes(struct cli_supervisor *s)
             wt_buf_printf(&text, "%s %d %" PRIu64 "\n", s->children[i].name,
                           (int)s->children[i].process.id.pid,
                           s->children[i].process.id.start_ticks);
-    if (io_file_write(io_sys_here(), s->notes, wt_buf_str(&text), 0600, &err) < 0)
+    /* No process that they name outlives a power cut; and a slow disk must not hold up a start. */
+    if (io_file_put(io_sys_here(), s->notes, wt_buf_str(&text), 0600, &err) < 0)
         wt_log(WT_LOG_ERROR, "%s; a new supervisor would not find its children", err.msg);
     wt_buf_done(&text);
 }

@@ -67,13 +67,14 @@ static int write_all(struct io_sys *sys, int fd, struct wt_str bytes)
 
 /* fsync is never tried again: after its first failure the kernel may have dropped the pages and
  * would report success (Rebello et al., "Can Applications Recover from fsync Failures?", 2020). */
-static int write_new(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode)
+static int write_new(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
+                     bool durable)
 {
     int fd = sys->open(sys, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (fd < 0)
         return fd;
     int r = write_all(sys, fd, bytes);
-    if (r == 0)
+    if (r == 0 && durable)
         r = sys->fsync(sys, fd);
     int closed = sys->close(sys, fd);
     return r < 0 ? r : closed < 0 ? closed : 0;
@@ -99,22 +100,34 @@ static int sync_dir(struct io_sys *sys, const char *path)
     return r;
 }
 
-int io_file_write(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
-                  struct wt_err *err)
+static int replace(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
+                   bool durable, struct wt_err *err)
 {
     char temp[PATH_MAX];
     int n = snprintf(temp, sizeof temp, "%s.new", path);
     if (n < 0 || (size_t)n >= sizeof temp)
         return failed(err, -ENAMETOOLONG, "write", path);
-    int r = write_new(sys, temp, bytes, mode);
+    int r = write_new(sys, temp, bytes, mode, durable);
     if (r == 0)
         r = sys->rename(sys, temp, path);
     if (r < 0) {
         sys->unlink(sys, temp);
         return failed(err, r, "write", path);
     }
-    r = sync_dir(sys, path);
+    r = durable ? sync_dir(sys, path) : 0;
     return r < 0 ? failed(err, r, "sync the directory of", path) : 0;
+}
+
+int io_file_write(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
+                  struct wt_err *err)
+{
+    return replace(sys, path, bytes, mode, true, err);
+}
+
+int io_file_put(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
+                struct wt_err *err)
+{
+    return replace(sys, path, bytes, mode, false, err);
 }
 
 int io_dir_each(struct io_sys *sys, const char *path,

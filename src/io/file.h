@@ -20,6 +20,11 @@ int io_file_read(struct io_sys *sys, const char *path, size_t max_bytes, struct 
 int io_file_write(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
                   struct wt_err *err) WT_NODISCARD;
 
+/* The same without waiting for the disk: after a power cut it may be old, new, cut off or gone. For
+ * what means nothing after one. */
+int io_file_put(struct io_sys *sys, const char *path, struct wt_str bytes, mode_t mode,
+                struct wt_err *err) WT_NODISCARD;
+
 /* Calls `each` for every name in the directory but "." and "..", in no order; stops at its first
  * error. */
 int io_dir_each(struct io_sys *sys, const char *path,
