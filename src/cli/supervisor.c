@@ -150,6 +150,7 @@ static int spawn(struct cli_supervisor *s, struct cli_child *c, int null, const 
         .n_fds = 3 + n,
         .set_ids = c->user != NULL,
         .new_session = true, /* Ctrl-C reaches the supervisor alone, which ends them in order */
+        .same_mask = true,   /* a SIGHUP in its first moment would end it */
     };
     if (c->user) {
         spec.uid = c->user->uid;

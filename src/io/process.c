@@ -165,7 +165,8 @@ static _Noreturn void child(const struct io_process_spec *spec, char **env, int 
     sigset_t none;
     sigemptyset(&none);
     signal(SIGPIPE, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (!spec->same_mask)
+        sigprocmask(SIG_SETMASK, &none, NULL);
     int r = place_fds(spec, &report);
     if (r == 0)
         r = become(spec);

@@ -26,6 +26,7 @@ struct io_process_spec {
     gid_t gid;
     uint32_t keep_caps; /* with set_ids: these capabilities (bit 1 << CAP_…), and no others, stay */
     _Bool new_session; /* setsid: a terminal's signals go to us alone */
+    _Bool same_mask;   /* signals that we block wait until the program asks for them; else none */
 };
 
 enum { IO_PROCESS_FDS = 256 };

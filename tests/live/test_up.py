@@ -392,6 +392,18 @@ def test_sighup_reopens_the_rotated_log(up):
     wait_for(logged, 5, "an entry in the new access log")
 
 
+@pytest.mark.parametrize("name", ["control", "proxy"])
+def test_sighup_ends_no_child_that_has_just_begun(up, name):
+    u = up()
+    for _ in range(3):
+        u.kill(name)
+        before = u.pids()
+        u.process.send_signal(signal.SIGHUP)
+        os.kill(before[name], signal.SIGHUP)
+        wait_for(lambda: u.is_up() and api_is_ready(u), 10, "it to serve")
+        assert u.pids() == before
+
+
 def test_sigusr2_ends_nothing(up):
     """Elsewhere it upgrades a binary in place; its default is to end the process."""
     u = up()
