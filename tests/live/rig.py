@@ -35,7 +35,7 @@ def shim(directory, name):
     library = Path(directory) / f"{name}.so"
     source = Path(__file__).with_name(f"{name}.c")
     subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", library, source, "-ldl"], check=True)
-    for p in (library.parent, *library.parent.parents):
+    for p in (library.parent, *library.parent.parents[:3]):  # pytest keeps them to itself
         if p.stat().st_uid == os.getuid():
             p.chmod(p.stat().st_mode | 0o055)
     return library

@@ -24,7 +24,7 @@ def test_the_next_migration_waits_for_the_one_before(up):
                 "state": "Shared", "userKey": {"cookie": "sid"}, "steps": [{"setWeight": 100}, {"pause": {}}]}  # fmt: skip
         up.write("a-next.yaml", {"apiVersion": rig.WATARI_API, "kind": "Migration", "metadata": {"name": "a-next"}, "spec": spec})
         waits = "Migration chain moves users of the same routes"
-        blocked = up.wait_status("a-next", lambda st: st["phase"] == "Blocked" and waits in st["message"], 10, "the next one to wait")
+        blocked = up.wait_status("a-next", lambda st: st["phase"] == "Blocked" and waits in st.get("message", ""), 10, "it to wait")
         assert blocked["weight"] == 0
         refused = up.ask_for("a-next", "setWeight", weight=50)
         assert refused["result"] == "Refused" and "another Migration" in refused["message"]
@@ -45,5 +45,5 @@ def test_a_migration_whose_routes_name_neither_side_moves_nobody(up):
         s.migrate([{"setWeight": 50}, {"pause": {}}], **{"from": rig.ref("third"), "to": rig.ref("fourth")})
         # A reading of the directory may still be without the Backends, or without the route.
         why = "names spec.from or spec.to"
-        status = s.wait(lambda st: st["phase"] == "Blocked" and why in st["message"], 10, "it to be blocked")
+        status = s.wait(lambda st: st["phase"] == "Blocked" and why in st.get("message", ""), 10, "it to be blocked")
         assert status["weight"] == 0
