@@ -6,6 +6,11 @@
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 
+struct proxy_ready {
+    union io_addr addr;
+    int fd; /* -1: it is the config's now */
+};
+
 struct proxy {
     const struct proxy_options *options;
     struct io_sys *sys;
@@ -23,7 +28,9 @@ struct proxy {
     struct io_cond news; /* a verdict, an acknowledgement, a host's health: sync reports it */
     int64_t start_wall_ms;
     uint64_t snapshots_rejected;
-    uint64_t reopened; /* how often a listener was served that had been left out */
+    uint64_t reopened;         /* how often a listener was served that had been left out */
+    struct proxy_ready *ready; /* opened for the config to come (listen.c) */
+    uint32_t n_ready;
     /* The newest config: how long its build took, and from there until every worker ran it. */
     int64_t build_ns, adopt_ns;
     int64_t built_ns;     /* when it was ready; 0: all run it */

@@ -2,12 +2,12 @@
  * keeps them open while one proxy process follows another, so that no connection meets a closed
  * port. */
 #include "base/log.h"
+#include "base/mem.h"
 #include "io/process.h"
 #include "proxy/internal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum {
     BACKLOG = 4096,
@@ -68,11 +68,27 @@ static int ask(struct proxy *p, const char *address, struct wt_err *err)
     return wt_fail(err, WT_EIO, "%.*s", WT_ARG(answer));
 }
 
+/* The socket that try_unopened() has opened for it, or -1. */
+static int take_reopened(struct proxy *p, const union io_addr *addr)
+{
+    for (uint32_t i = 0; i < p->n_ready; i++) {
+        int fd = p->ready[i].fd;
+        if (fd < 0 || memcmp(&p->ready[i].addr, addr, io_addr_len(addr)) != 0)
+            continue;
+        p->ready[i].fd = -1;
+        return fd;
+    }
+    return -1;
+}
+
 int proxy_listen(void *proxy, const union io_addr *addr, struct wt_err *err)
 {
     struct proxy *p = proxy;
     char text[IO_ADDR_TEXT];
-    int fd = p->options->supervisor ? ask(p, io_addr_format(addr, text), err) : WT_EAGAIN;
+    int fd = take_reopened(p, addr);
+    if (fd >= 0)
+        return fd;
+    fd = p->options->supervisor ? ask(p, io_addr_format(addr, text), err) : WT_EAGAIN;
     return fd == WT_EAGAIN ? io_listen(p->sys, addr, BACKLOG, err) : fd;
 }
 
@@ -175,25 +191,35 @@ int proxy_listen_link(struct proxy *p)
 
 /* ---- addresses that somebody else has, or that a supervisor was too busy to hand over ---- */
 
-/* What stands in the way may go without anything changing here. */
-static bool try_unopened(struct proxy *p, bool remind)
+/* What stands in the way may go without anything changing here. What is opened waits for the next
+ * config: closed and opened anew, it would reset whoever connects in between. */
+static void try_unopened(struct proxy *p, bool remind)
 {
     struct proxy_config *c = proxy_config_ref(p->config);
-    bool any = false;
-    for (uint32_t i = 0; i < c->n_unopened; i++) {
+    p->ready = wt_calloc(c->n_unopened, sizeof *p->ready);
+    for (uint32_t i = 0; p->ready && i < c->n_unopened; i++) {
         struct wt_err err;
         const struct proxy_unopened *u = &c->unopened[i];
         int fd = proxy_listen(p, &u->addr, &err);
         if (fd >= 0) {
-            close(fd);
-            any = true;
+            p->ready[p->n_ready++] = (struct proxy_ready){u->addr, fd};
             wt_log(WT_LOG_INFO, "%s can be served now", u->what);
         } else if (remind) {
             wt_log(WT_LOG_ERROR, "%s is still not served: %s", u->what, err.msg);
         }
     }
     proxy_config_unref(c);
-    return any;
+}
+
+/* Without a config that wants them. */
+static void drop_ready(struct proxy *p)
+{
+    for (uint32_t i = 0; i < p->n_ready; i++)
+        if (p->ready[i].fd >= 0)
+            p->sys->close(p->sys, p->ready[i].fd);
+    wt_free(p->ready);
+    p->ready = NULL;
+    p->n_ready = 0;
 }
 
 static void again_flow(void *arg)
@@ -205,11 +231,13 @@ static void again_flow(void *arg)
         bool remind = io_now_ms() >= remind_ms;
         if (!p->config->n_unopened || remind)
             remind_ms = io_now_ms() + REMIND_MS;
-        if (p->draining || !try_unopened(p, remind))
+        if (p->draining || !p->config->n_unopened)
             continue;
-        p->reopened++;
-        if (proxy_publish(p, &err) < 0)
+        try_unopened(p, remind);
+        p->reopened += p->n_ready > 0;
+        if (p->n_ready && proxy_publish(p, &err) < 0)
             wt_log(WT_LOG_ERROR, "%s", err.msg);
+        drop_ready(p);
     }
 }
 
