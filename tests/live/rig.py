@@ -670,6 +670,11 @@ class Proxy:
                 out[name] = float(value)
         return out
 
+    def settled(self):
+        """Itself, once no request is under way: what came of one is counted a moment after its client has the answer."""
+        wait_for(lambda: self.metric("envoy_http_downstream_rq_active") == 0, 5, "all requests to be counted")
+        return self
+
     def metric(self, name, *labels):
         """The sum of a family's lines that carry all of these label texts."""
         total = 0.0

@@ -14,6 +14,7 @@ from rig import Client, Ended, Site, WasReset, answer, echo, take_body, wait_for
 
 HOST = "shop.test"
 COOKIE = "watari_id"
+SOME = 32  # that as many new users are all on one side, where each has half, has a chance of 1 in 2,000,000,000
 
 
 def site_of(world, weight, old=None, new=None, policy=None, **migration):
@@ -80,7 +81,7 @@ def side_of(proxy, **cookies):
 def test_a_user_stays_where_it_is(world, state):
     proxy = world.proxy(site_of(world, 50), state=state, workers=2)
     sides = []
-    for i in range(40):
+    for _ in range(80):
         user = User(proxy)
         first = user.ask()
         assert len(first.all("set-cookie")) == 1
@@ -93,7 +94,7 @@ def test_a_user_stays_where_it_is(world, state):
             assert again.all("set-cookie") == [], "a user is told once"
         sides.append(first.json["origin"])
         user.leave()
-    assert 5 < sides.count("new") < 35  # 20 expected; 3.2 is its deviation
+    assert 13 <= sides.count("new") <= 67  # 40 expected; out of these bounds once in 8,000,000,000 times
 
 
 @pytest.mark.parametrize("n, kept", [(1, True), (7, True), (8, False)])
@@ -137,7 +138,7 @@ def test_weights_nest_and_nobody_moves_back(world, state):
 def test_a_login_never_moves_a_user(world, state):
     proxy = world.proxy(site_of(world, 50, userKey={"cookie": "session_id"}), state=state)
     sides = set()
-    for i in range(20):
+    for i in range(SOME):
         user = User(proxy)
         side = user.side()
         for session in (f"anonymous{i}", f"logged-in{i}", f"rotated{i}"):
@@ -226,7 +227,7 @@ def test_a_claim_seeds_the_same_identity_for_every_token(world, state):
 def test_a_login_with_a_token_never_moves_a_user(world, state):
     proxy = world.proxy(site_of(world, 50, userKey={"claim": "sub"}), state=state)
     sides = set()
-    for i in range(20):
+    for i in range(SOME):
         user = User(proxy)
         side = user.side()
         for token in (bearer(sub=f"a{i}"), bearer(sub=f"b{i}"), bearer(sub=i), "Authorization: Bearer damaged"):
@@ -327,7 +328,7 @@ def test_an_asset_is_found_on_the_side_that_has_it(world, state):
         assert user.ask(f"/{side}.js").status == 200
         assert user.ask("/new.js" if side == "old" else "/old.js").status == 404
         user.leave()
-    posts = [client.ask("/new.js", HOST, method="POST", body=b"x").status for _ in range(20)]
+    posts = [client.ask("/new.js", HOST, method="POST", body=b"x").status for _ in range(SOME)]
     assert 404 in posts
     n = len(site.old.requests) + len(site.new.requests)
     assert client.ask("/neither.js", HOST, method="POST", body=b"x").status == 404
@@ -397,7 +398,7 @@ def test_a_broken_new_side_loses_its_users_in_no_time(world, state, weight, most
     all_on_old(proxy, site)
     assert stuck.side() == "old"
     stuck.leave()
-    bad = proxy.metric("watari_migration_bad_total", 'side="new"')
+    bad = proxy.settled().metric("watari_migration_bad_total", 'side="new"')
     assert bad == len(site.new.requests), "bad answers are the side's own"
     assert proxy.metric("watari_requests_lost_total") == 0, "none of them is lost"
     # The verdict outlives the process, however it ends, and whatever the site's files still say.
@@ -409,11 +410,7 @@ def test_a_broken_new_side_loses_its_users_in_no_time(world, state, weight, most
     # A newer epoch is a fresh attempt: it begins from nothing.
     site = site_of(world, weight, site.old, epoch=2)
     fresh = world.proxy(site, state=state)
-    for _ in range(60):
-        user = User(fresh)
-        user.ask()
-        user.leave()
-    assert len(site.new.requests) > 0
+    assert any(side_of(fresh)[0] == "new" for _ in range(300)), "of 300 users one has a share of 10 %"
 
 
 def cut(head, body, reset):
@@ -445,7 +442,7 @@ def test_a_new_side_that_cuts_its_answers_loses_its_users(world, state, head, bo
     else:
         raise AssertionError(f"no verdict: {len(site.new.requests)} cut answers")
     all_on_old(proxy, site)
-    assert proxy.metric("watari_migration_lost_total", 'side="new"') == len(site.new.requests)
+    assert proxy.settled().metric("watari_migration_lost_total", 'side="new"') == len(site.new.requests)
 
 
 def test_a_slow_new_side_loses_its_users(world, state):
@@ -460,11 +457,11 @@ def test_pause_takes_nobody_back(world, state):
     proxy = world.proxy(site, state=state)
     users_until_back(proxy, site, 200)
     statuses = []
-    for _ in range(40):
+    for _ in range(80):
         user = User(proxy)
         statuses.append(user.ask().status)
         user.leave()
-    assert 5 < statuses.count(500) < 35
+    assert 13 <= statuses.count(500) <= 67  # 40 expected
 
 
 def test_two_sides_that_fail_alike_are_no_verdict(world, state):
@@ -474,11 +471,13 @@ def test_two_sides_that_fail_alike_are_no_verdict(world, state):
         wire.send(answer(500 if n % 4 == 0 else 200, b"x"))
         return True
 
-    site = site_of(world, 50, world.origin("old", half), world.origin("new", half), policy=NO_RETRY)
+    # Users who are dealt in the same way in each run: with others there is a chance, which the guard allows, that they look bad.
+    key = {"userKey": {"cookie": "session_id"}}
+    site = site_of(world, 50, world.origin("old", half), world.origin("new", half), policy=NO_RETRY, **key)
     proxy = world.proxy(site, state=state)
     client = world.client(proxy)
     for i in range(400):
-        client.ask(f"/n/{i}", HOST)
+        client.ask(f"/n/{i}", HOST, fields=[f"Cookie: session_id=user{i}"])
     assert "verdict" not in proxy.errors()
     assert len(site.new.requests) > 100
 
@@ -493,7 +492,7 @@ def test_requests_of_a_broken_new_side_are_rescued(world, state):
         assert user.ask().status == 200
         user.leave()
     assert "verdict Errors" in proxy.errors()
-    assert proxy.metric("watari_migration_rescued_total", 'side="new"') == len(site.new.requests) > 0
+    assert proxy.settled().metric("watari_migration_rescued_total", 'side="new"') == len(site.new.requests) > 0
     assert proxy.metric("watari_migration_bad_total") == proxy.metric("watari_requests_lost_total") == 0
 
 
@@ -509,7 +508,7 @@ def test_with_shared_state_a_dead_side_costs_nobody_anything(world, state):
         posted = user.ask(method="POST", body=b"x")
         assert posted.status == 200, "nothing was sent to the dead side, so it is safe"
         user.leave()
-    assert proxy.metric("watari_requests_lost_total") == 0
+    assert proxy.settled().metric("watari_requests_lost_total") == 0
     assert len(site.old.requests) == 200
 
 
@@ -517,15 +516,14 @@ def test_with_separate_state_users_stay_even_with_a_dead_side(world, state):
     site = site_of(world, 50, new=world.refusing(), state="Separate")
     proxy = world.proxy(site, state=state)
     statuses = []
-    for _ in range(60):
+    for _ in range(80):
         user = User(proxy)
         first = user.ask().status
         statuses.append(first)
         user.leave()
     assert set(statuses) == {200, 503}
-    assert 12 < statuses.count(503) < 48
-    # Counted once the answer is out, so a moment after a user has it.
-    wait_for(lambda: proxy.metric("watari_migration_lost_total", 'side="new"') == statuses.count(503), 5, "all lost to count")
+    assert 13 <= statuses.count(503) <= 67  # 40 expected
+    assert proxy.settled().metric("watari_migration_lost_total", 'side="new"') == statuses.count(503)
 
 
 @pytest.mark.parametrize("phase,weight,side", [("Pending", 0, "old"), ("Completed", 100, "new")])
