@@ -34,6 +34,7 @@ class Town:
 
     def __init__(self, world):
         self.origin = world.origin("all")
+        self.go_on = threading.Event()  # those that are given up wait for it
         site = Site().backend("one", self.origin).backend("slow", world.origin("slow", self.slowly))
         self.matches(site)
         self.filters(site)
@@ -122,10 +123,12 @@ class Town:
         site.route("long", [to("slow", timeouts={"request": "0s"})], ["no-timeout.test"])
         site.policy("slow", timeout={"http": {"requestTimeout": "200ms"}})
 
-    @staticmethod
-    def slowly(wire, request):
+    def slowly(self, wire, request):
         take_body(wire, request)
-        time.sleep(0.4)
+        if request.get("host") == "no-timeout.test":
+            time.sleep(0.4)  # twice what the policy allows
+        else:
+            self.go_on.wait(60)
         return echo(wire, request)
 
     def rule(self, host, target="/", **more):
@@ -216,7 +219,7 @@ def test_weights_over_a_thousand_requests(town):
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert counts["zero"] == 0
-    assert 55 <= counts["ten"] <= 150, counts  # 100 expected; 9.5 is its deviation
+    assert 45 <= counts["ten"] <= 165, counts  # 100 expected; out of these bounds once in 7,000,000,000 times
 
 
 def test_routes_without_a_backend(town):
@@ -225,8 +228,9 @@ def test_routes_without_a_backend(town):
     assert ask(port, "/", "missing.test").status == 500
     entries = town.proxy.wait_log(1, authority="missing.test")
     assert entries[0]["response_flags"] == "NC"
-    statuses = [ask(port, "/", "half.test").status for _ in range(60)]
-    assert 12 < statuses.count(500) < 48 and statuses.count(500) + statuses.count(200) == 60
+    statuses = [ask(port, "/", "half.test").status for _ in range(80)]
+    assert set(statuses) == {200, 500}
+    assert 13 <= statuses.count(500) <= 67  # 40 expected; out of these bounds once in 8,000,000,000 times
 
 
 def test_timeouts(town):
@@ -234,9 +238,10 @@ def test_timeouts(town):
     for host in "request-timeout.test", "try-timeout.test":
         begin = time.monotonic()
         with Starved(town.proxy.process.pid) as starved:
-            assert ask(port, "/", host).status == 504  # the host would have answered
-            assert 0.14 < time.monotonic() - begin < 0.85 + starved.s()
+            assert ask(port, "/", host).status == 504
+            assert 0.14 < time.monotonic() - begin < 3 + starved.s()
         assert town.proxy.wait_log(1, authority=host)[0]["response_flags"] == "UT"
+    town.go_on.set()
     assert ask(port, "/", "no-timeout.test").status == 200, "0s: as long as it likes, whatever the policy says"
 
 
@@ -248,7 +253,7 @@ def test_no_route(world):
     assert client.ask("/", "one.test").status == 200, "and the connection goes on"
     assert proxy.wait_log(1, authority="other.test")[0]["response_flags"] == "NR"
     assert proxy.metric("envoy_http_no_route") == 1
-    assert proxy.metric("watari_requests_lost_total") == 0
+    assert proxy.settled().metric("watari_requests_lost_total") == 0
 
 
 def test_a_listener_with_a_hostname(world):
