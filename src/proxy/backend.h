@@ -8,12 +8,14 @@
 #include "base/hash.h"
 #include "proxy/host.h"
 #include "proxy/policy.h"
+#include "proxy/rotation.h"
 #include "proxy/stats.h"
 
 /* One worker's running values for one backend name; survives snapshots. */
 struct proxy_backend_lane {
-    uint32_t turn;           /* round robin */
-    uint32_t active;         /* requests under way */
+    uint32_t turn;   /* round robin: the host, or the place in the rotation, that is next */
+    uint32_t spare;  /* the same where most places' hosts are down, in 2^-32 of the weight */
+    uint32_t active; /* requests under way */
     uint32_t active_retries; /* of them second and later tries */
 } __attribute__((aligned(64)));
 
@@ -25,6 +27,7 @@ struct proxy_backend {
     struct proxy_policy policy;
     struct proxy_host **hosts; /* references held */
     uint32_t n_hosts;
+    struct proxy_rotation rotation; /* of the hosts' weights */
     uint64_t versions[3]; /* of the Backend, its policy and what was discovered: the same means
                              unchanged */
     bool retired;         /* the old side after `retire`: not probed */
@@ -41,6 +44,9 @@ struct proxy_backend *proxy_backend_new(struct wt_str name, unsigned n_workers,
                                         const struct proxy_backend *before);
 struct proxy_backend *proxy_backend_ref(struct proxy_backend *b);
 void proxy_backend_unref(struct proxy_backend *b);
+
+/* Once it has its hosts, for their weights. 0 or WT_ENOMEM. */
+int proxy_backend_weigh(struct proxy_backend *b) WT_NODISCARD;
 
 struct proxy_backend_lane *proxy_backend_lane(const struct proxy_backend *b, unsigned worker);
 
@@ -61,8 +67,14 @@ struct proxy_tried {
 
 /* A host for one try, not one of `tried` unless there is no other; healthy ones first. With no
  * healthy host at all any is taken: a try that may fail beats a failure that is certain (Envoy
- * calls it panic). NULL without hosts. LeastRequest: the less busy of two picked at random
- * (Mitzenmacher 2001), by this worker's own exchanges. */
+ * calls it panic). NULL without hosts.
+ *
+ * LeastRequest: the less busy of two picked at random (Mitzenmacher 2001), by this worker's own
+ * exchanges. With unequal weights Envoy goes over to a schedule by weight / (active + 1); here
+ * there are still two, both picked by weight, and requests under way per weight are compared
+ * (Berenbrink et al., "Balls into Non-uniform Bins", 2010). Idle hosts get their weights' shares
+ * either way; but Envoy knows a host's load as of the time at which it was scheduled last, and
+ * needs a heap a worker, this as of now, and nothing. */
 struct proxy_host *proxy_backend_pick(const struct proxy_backend *b, unsigned worker,
                                       const struct proxy_tried *tried, struct wt_rng *rng);
 

@@ -265,6 +265,8 @@ static int add_hosts(struct builder *b, struct proxy_backend *p, const struct pr
     }
     for (unsigned i = 0; r == 0 && !spec->n_endpoints && i < found->n; i++)
         r = add_host(p, before, &found->addrs[i], 1, b->build->n_workers);
+    if (r == 0 && proxy_backend_weigh(p) < 0)
+        r = no_memory(err);
     return r;
 }
 

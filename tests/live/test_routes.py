@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from rig import Client, Site, Starved, ask, echo, ref, take_body
+from rig import HOST, Client, Site, Starved, ask, echo, ref, take_body
 
 
 def to(name, *matches, **more):
@@ -220,6 +220,17 @@ def test_weights_over_a_thousand_requests(town):
     [t.join() for t in threads]
     assert counts["zero"] == 0
     assert 45 <= counts["ten"] <= 165, counts  # 100 expected; out of these bounds once in 7,000,000,000 times
+
+
+@pytest.mark.parametrize("method", ["RoundRobin", "LeastRequest"])
+def test_weights_of_hosts(world, method):
+    big, small = world.origin("big"), world.origin("small")
+    hosts = [{"address": HOST, "port": o.port, "weight": w} for o, w in ((big, 9), (small, 1))]
+    site = Site().backend("one", endpoints=hosts).policy("one", loadBalancer={"type": method}).simple_route("one")
+    client = Client(world.proxy(site).port)
+    names = [client.ask().json["origin"] for _ in range(100)]  # one connection, one worker: in turn
+    client.close()
+    assert (names.count("big"), names.count("small")) == (90, 10), names
 
 
 def test_routes_without_a_backend(town):

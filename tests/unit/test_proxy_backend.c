@@ -27,6 +27,15 @@ static struct proxy_backend *make(bool round_robin)
     return b;
 }
 
+static struct proxy_backend *make_weighted(bool round_robin, const uint32_t weights[HOSTS])
+{
+    struct proxy_backend *b = make(round_robin);
+    for (unsigned i = 0; i < HOSTS; i++)
+        b->hosts[i]->weight = weights[i];
+    assert_int_equal(proxy_backend_weigh(b), 0);
+    return b;
+}
+
 static const struct proxy_tried none = {.n = 0};
 
 static unsigned index_of(const struct proxy_backend *b, const struct proxy_host *h)
@@ -57,6 +66,93 @@ static void round_robin_takes_turns(void **ctx)
     proxy_backend_unref(b);
 }
 
+static void a_host_that_is_down_makes_no_other_take_its_turns(void **ctx)
+{
+    unsigned n[HOSTS];
+    struct proxy_backend *b = make(true);
+    atomic_store(&b->hosts[1]->healthy, false);
+    count_picks(b, &none, 300, n);
+    assert_int_equal(n[0], 100);
+    assert_int_equal(n[2], 100);
+    assert_int_equal(n[3], 100);
+    proxy_backend_unref(b);
+}
+
+/* Bits of `down`: hosts that are. */
+static const struct {
+    uint32_t weights[HOSTS];
+    unsigned picks, down, expected[HOSTS], off;
+} shares[] = {
+    {{9, 1, 5, 5}, 2000, 0, {900, 100, 500, 500}, 0},
+    {{1000, 1, 1, 1}, 1003, 0, {1000, 1, 1, 1}, 0},
+    {{3, 3, 3, 3}, 400, 0, {100, 100, 100, 100}, 0},
+    {{9, 1, 5, 5}, 1500, 1 << 2, {900, 100, 0, 500}, 0},
+    {{9, 1, 5, 5}, 1100, 1 << 0, {0, 100, 500, 500}, 0},
+    {{9, 1, 5, 5}, 1000, 1 << 2 | 1 << 3, {900, 100, 0, 0}, 0},
+    {{9, 1, 5, 5}, 2000, 15, {900, 100, 500, 500}, 0}, /* panic */
+    /* Nearly all places are of the one that is down. */
+    {{1000, 2, 1, 1}, 1000, 1 << 0, {0, 500, 250, 250}, 3},
+    {{1000, 2, 1, 1}, 1000, 1 << 0 | 1 << 1, {0, 0, 500, 500}, 3},
+};
+
+static void weights_are_shares(void **ctx)
+{
+    for (size_t k = 0; k < 2 * sizeof shares / sizeof shares[0]; k++) {
+        size_t i = k / 2;
+        bool round_robin = k % 2;
+        unsigned n[HOSTS];
+        struct proxy_backend *b = make_weighted(round_robin, shares[i].weights);
+        for (unsigned h = 0; h < HOSTS; h++)
+            atomic_store(&b->hosts[h]->healthy, !(shares[i].down >> h & 1));
+        count_picks(b, &none, shares[i].picks, n);
+        /* LeastRequest with equal weights picks at random. */
+        unsigned off = round_robin || b->rotation.n_places ? shares[i].off : 40;
+        for (unsigned h = 0; h < HOSTS; h++)
+            assert_in_range(n[h] + off, shares[i].expected[h], shares[i].expected[h] + 2 * off);
+        proxy_backend_unref(b);
+    }
+}
+
+static void weighted_turns_are_each_workers_own_and_go_on(void **ctx)
+{
+    static const uint32_t weights[] = {4, 1, 1, 1}, later[] = {1, 1, 1, 4};
+    unsigned n[HOSTS];
+    struct wt_rng rng = {7};
+    struct proxy_backend *b = make_weighted(true, weights);
+    assert_ptr_equal(proxy_backend_pick(b, 1, &none, &rng), b->hosts[0]);
+    count_picks(b, &none, 7, n);
+    assert_int_equal(n[0], 4);
+    proxy_backend_lane(b, 0)->turn = 1000; /* of an older configuration with more places */
+    for (unsigned i = 0; i < HOSTS; i++)
+        b->hosts[i]->weight = later[i];
+    assert_int_equal(proxy_backend_weigh(b), 0);
+    count_picks(b, &none, 7, n);
+    assert_int_equal(n[3], 4);
+    proxy_backend_unref(b);
+}
+
+static void a_retry_takes_no_weighted_turn(void **ctx)
+{
+    static const uint32_t weights[] = {9, 1, 5, 5};
+    for (unsigned rr = 0; rr < 2; rr++) {
+        unsigned n[HOSTS] = {0}, again[HOSTS] = {0};
+        struct wt_rng rng = {7};
+        struct proxy_backend *b = make_weighted(rr, weights);
+        for (unsigned k = 0; k < 2000; k++) {
+            struct proxy_tried tried = {.n = 1};
+            tried.hosts[0] = proxy_backend_pick(b, 0, &none, &rng);
+            n[index_of(b, tried.hosts[0])]++;
+            const struct proxy_host *other = proxy_backend_pick(b, 0, &tried, &rng);
+            assert_ptr_not_equal(other, tried.hosts[0]);
+            again[index_of(b, other)]++;
+        }
+        for (unsigned h = 0; h < HOSTS; h++)
+            assert_int_equal(n[h], weights[h] * 100);
+        assert_true(again[1] < again[2] && again[1] < again[3]);
+        proxy_backend_unref(b);
+    }
+}
+
 static void two_choices_avoid_the_busy(void **ctx)
 {
     unsigned n[HOSTS];
@@ -73,15 +169,29 @@ static void two_choices_avoid_the_busy(void **ctx)
     proxy_backend_unref(b);
 }
 
-static void weights_scale_the_load(void **ctx)
+/* Requests that last: the k-th ends when the (k+40)-th begins. */
+static void load_follows_the_weights(void **ctx)
 {
-    unsigned n[HOSTS];
-    struct proxy_backend *b = make(false);
-    for (unsigned i = 0; i < HOSTS; i++)
-        b->hosts[i]->lanes[0].active = 3;
-    b->hosts[1]->weight = 4; /* 3 under way are little for it */
-    count_picks(b, &none, 1600, n);
-    assert_in_range(n[1], 600, 800); /* whenever it is one of the two: 7 in 16 */
+    enum { UNDER_WAY = 40 };
+    static const uint32_t weights[] = {9, 1, 5, 5};
+    struct proxy_host *busy[UNDER_WAY] = {0};
+    struct wt_rng rng = {7};
+    struct proxy_backend *b = make_weighted(false, weights);
+    unsigned n[HOSTS] = {0};
+    b->hosts[0]->lanes[0].active = 9; /* these never end */
+    for (unsigned k = 0; k < 4000; k++) {
+        struct proxy_host **slot = &busy[k % UNDER_WAY];
+        if (*slot)
+            (*slot)->lanes[0].active--;
+        *slot = proxy_backend_pick(b, 0, &none, &rng);
+        (*slot)->lanes[0].active++;
+        n[index_of(b, *slot)]++;
+    }
+    /* 49 requests on weights of 20: 22 on the first, 9 of them those. */
+    assert_in_range(b->hosts[0]->lanes[0].active, 18, 26);
+    assert_in_range(b->hosts[1]->lanes[0].active, 1, 5);
+    assert_in_range(n[0], 1000, 1600);
+    assert_in_range(n[2], 950, 1450);
     proxy_backend_unref(b);
 }
 
@@ -182,7 +292,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_robin_takes_turns),
         cmocka_unit_test(two_choices_avoid_the_busy),
-        cmocka_unit_test(weights_scale_the_load),
+        cmocka_unit_test(load_follows_the_weights),
+        cmocka_unit_test(a_host_that_is_down_makes_no_other_take_its_turns),
+        cmocka_unit_test(weights_are_shares),
+        cmocka_unit_test(weighted_turns_are_each_workers_own_and_go_on),
+        cmocka_unit_test(a_retry_takes_no_weighted_turn),
         cmocka_unit_test(the_unhealthy_are_left_out),
         cmocka_unit_test(without_a_healthy_host_all_are_taken),
         cmocka_unit_test(a_retry_goes_elsewhere_if_it_can),
