@@ -283,11 +283,12 @@ static void refuse(struct exchange *x, unsigned status, struct wt_str text,
 {
     char out[512];
     const char *reason = http_status_text(status);
-    int n = snprintf(
-        out, sizeof out,
-        "HTTP/1.1 %u %s\r\nServer: watari\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-        "Connection: close\r\n\r\n%.*s\n",
-        status, reason, text.len + 1, WT_ARG(text));
+    struct wt_str date = proxy_worker_date(x->conn->worker);
+    int n =
+        snprintf(out, sizeof out,
+                 "HTTP/1.1 %u %s\r\nServer: watari\r\nDate: %.*s\r\nContent-Type: text/plain\r\n"
+                 "Content-Length: %zu\r\nConnection: close\r\n\r\n%.*s\n",
+                 status, reason, WT_ARG(date), text.len + 1, WT_ARG(text));
     if (x->request.method == HTTP_METHOD_HEAD)
         n -= (int)text.len + 1;
     bool sent = io_self() ? write_str(x, wt_str(out, (size_t)n), io_now_ms() + 1000) == 0

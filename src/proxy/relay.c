@@ -131,11 +131,23 @@ static int add_cookie(struct proxy_trip *t, struct http_head *response)
     return r;
 }
 
+/* RFC 9110 §6.6.1: a recipient with a clock must date what it forwards undated. Before filters: a
+ * user may want it gone. */
+static int add_date(struct proxy_trip *t, struct http_head *response)
+{
+    struct wt_str date;
+    if (response->status < 200 || http_head_get(response, HTTP_FIELD_DATE, &date))
+        return 0;
+    return http_head_add_id(response, HTTP_FIELD_DATE, proxy_worker_date(t->worker));
+}
+
 static int prepare(struct proxy_trip *t, struct http_head *response)
 {
     http_strip_hop_by_hop(response);
     response->upgrade = false;
-    int r = proxy_filter_response(t->match.rule->filters, response);
+    int r = add_date(t, response);
+    if (r == 0)
+        r = proxy_filter_response(t->match.rule->filters, response);
     if (r == 0 && t->shared && t->share.mint)
         r = add_cookie(t, response);
     return r;

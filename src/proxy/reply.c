@@ -19,6 +19,8 @@ void proxy_reply(struct proxy_trip *t, unsigned status, uint32_t flags, const ch
     head.framing = HTTP_FRAMING_LENGTH;
     head.length = body.len;
     int r = http_head_add_id(&head, HTTP_FIELD_SERVER, WT_STR("watari"));
+    if (r == 0)
+        r = http_head_add_id(&head, HTTP_FIELD_DATE, proxy_worker_date(t->worker));
     if (r == 0 && body.len)
         r = http_head_add_id(&head, HTTP_FIELD_CONTENT_TYPE, WT_STR("text/plain"));
     if (r == 0 && t->location.len)

@@ -236,10 +236,20 @@ static int start_thread(struct proxy_worker *w, struct wt_err *err)
     return 0;
 }
 
+struct wt_str proxy_worker_date(struct proxy_worker *w)
+{
+    int64_t now_s = io_wall_ms() / 1000;
+    if (now_s != w->date_s) {
+        w->date_s = now_s;
+        wt_time_format_http(now_s, w->date);
+    }
+    return wt_str(w->date, sizeof "Sat, 21 Nov 2026 06:48:41 GMT" - 1);
+}
+
 int proxy_worker_init(struct proxy_worker *w, unsigned id, struct proxy_shared *shared,
                       struct proxy_config *config, struct io_loop *loop, struct wt_err *err)
 {
-    *w = (struct proxy_worker){.id = id, .shared = shared, .loop = loop};
+    *w = (struct proxy_worker){.id = id, .shared = shared, .loop = loop, .date_s = -1};
     wt_list_init(&w->older);
     wt_list_init(&w->conns);
     wt_list_init(&w->accepting);

@@ -45,6 +45,8 @@ struct proxy_worker {
     unsigned owing_seen;   /* of shared->owing */
     int64_t shrunk_ms;     /* when it last gave memory back */
     int64_t tell_crowd_ms; /* when a client over its share is told of again */
+    int64_t date_s;        /* the second that `date` says; -1: none */
+    char date[32];
     struct wt_rng rng;
     char *free_buffers; /* a list through their first bytes */
     unsigned n_free_buffers;
@@ -86,6 +88,9 @@ struct proxy_shared {
 /* A buffer of PROXY_BUFFER bytes, or NULL. */
 char *proxy_buffer_take(struct proxy_worker *w);
 void proxy_buffer_give(struct proxy_worker *w, char *buffer);
+
+/* The wall clock as a Date field has it; good until the fiber waits. */
+struct wt_str proxy_worker_date(struct proxy_worker *w);
 
 void proxy_secrets_refill(struct proxy_worker *w);
 

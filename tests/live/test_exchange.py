@@ -6,10 +6,11 @@ import os
 import socket
 import threading
 import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
-from rig import GATEWAY_API, HOST, Client, Prefork, Site, Starved, WasReset, answer, ask, echo, free_port, take_body, wait_for
+from rig import GATEWAY_API, HOST, Client, Prefork, Site, Starved, WasReset, answer, ask, echo, free_port, ref, take_body, wait_for
 
 
 def one_origin(world, behave=echo, name="one", workers=1, origin=None, policy=None, **more):
@@ -118,6 +119,37 @@ def test_http_1_0(world):
         response = client.response()
         assert not response.chunked and response.get("content-length") is None
         assert response.body == b"hello"
+
+
+def test_every_answer_has_one_date(world):
+    """RFC 9110 §6.6.1: ours, and a host's that has none; a host's own stays as it is."""
+    old = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+    def behave(wire, request):
+        return echo(wire, request, *(["Date: " + old] if request.target == "/dated" else []))
+
+    def dates(port, request):
+        client = Client(port)
+        client.send(request.encode())
+        found = client.response().all("date")
+        client.close()
+        return found
+
+    def get(target, host="one.test"):
+        return f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+
+    redirect = {"type": "RequestRedirect", "requestRedirect": {"statusCode": 302, "path": {"type": "ReplaceFullPath", "replaceFullPath": "/x"}}}
+    remove = {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["Date"]}}
+    site = Site().backend("one", world.origin("one", behave)).simple_route("one").backend("dead", world.refusing()).simple_route("dead")
+    site.route("moved", [{"filters": [redirect]}], ["moved.test"])
+    site.route("undated", [{"filters": [remove], "backendRefs": [ref("one")]}], ["undated.test"])
+    port = world.proxy(site).port
+    assert dates(port, get("/dated")) == [old]
+    assert dates(port, get("/", "undated.test")) == []
+    for request in get("/"), get("/", "moved.test"), get("/", "dead.test"), get("/", "nobody.test"), "rubbish\r\n\r\n":
+        found = dates(port, request)
+        assert len(found) == 1, request
+        assert abs(parsedate_to_datetime(found[0]).timestamp() - time.time()) < 60, request
 
 
 def test_answers_without_a_body(world):
