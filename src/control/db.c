@@ -18,6 +18,8 @@ static const char *const sql[CONTROL_STATEMENTS] = {
     [CONTROL_SQL_KV_GET] = "SELECT value FROM kv WHERE key = ?1",
     [CONTROL_SQL_KV_PUT] =
         "INSERT INTO kv (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+    [CONTROL_SQL_KV_DELETE] = "DELETE FROM kv WHERE key = ?1",
+    [CONTROL_SQL_KV_FROM] = "SELECT key, value FROM kv WHERE key >= ?1 ORDER BY key",
     [CONTROL_SQL_ALL] = "SELECT key, rv, doc FROM objects ORDER BY rv",
 };
 
@@ -143,6 +145,10 @@ static int run(struct control_db *db, enum control_statement which, struct wt_er
 
 static int put_kv(struct control_db *db, const char *key, const char *value, struct wt_err *err)
 {
+    if (!value) {
+        bind_text(db->statements[CONTROL_SQL_KV_DELETE], 1, key);
+        return run(db, CONTROL_SQL_KV_DELETE, err);
+    }
     bind_text(db->statements[CONTROL_SQL_KV_PUT], 1, key);
     bind_text(db->statements[CONTROL_SQL_KV_PUT], 2, value);
     return run(db, CONTROL_SQL_KV_PUT, err);
@@ -201,6 +207,31 @@ char *control_db_kv_get(struct control_db *db, const char *key)
         out = wt_str_dup(wt_str_z((const char *)sqlite3_column_text(st, 0)));
     sqlite3_reset(st);
     return out;
+}
+
+int control_db_kv_each(struct control_db *db, const char *prefix,
+                       int (*each)(void *ctx, const char *key, const char *value,
+                                   struct wt_err *err),
+                       void *ctx, struct wt_err *err)
+{
+    sqlite3_stmt *st = db->statements[CONTROL_SQL_KV_FROM];
+    int code = SQLITE_DONE, r = 0;
+    bind_text(st, 1, prefix);
+    while (r == 0 && (code = sqlite3_step(st)) == SQLITE_ROW) {
+        const char *key = (const char *)sqlite3_column_text(st, 0);
+        const char *value = (const char *)sqlite3_column_text(st, 1);
+        if (!key || !value)
+            r = wt_fail(err, WT_ENOMEM, "state store: out of memory");
+        else if (!wt_str_starts(wt_str_z(key), wt_str_z(prefix)))
+            break;
+        else
+            r = each(ctx, key, value, err);
+    }
+    if (r == 0 && code != SQLITE_DONE && code != SQLITE_ROW)
+        r = fail(db, "read", err);
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return r;
 }
 
 int control_db_all(struct control_db *db,

@@ -15,6 +15,8 @@ enum control_statement {
     CONTROL_SQL_DELETE,
     CONTROL_SQL_KV_GET,
     CONTROL_SQL_KV_PUT,
+    CONTROL_SQL_KV_DELETE,
+    CONTROL_SQL_KV_FROM,
     CONTROL_SQL_ALL,
     CONTROL_STATEMENTS,
 };
@@ -37,11 +39,18 @@ struct control_db_row {
     const char *doc_text;
 };
 
-/* One transaction: the rows, the store's resourceVersion (0: leave it), and the values. */
+/* One transaction: the rows, the store's resourceVersion (0: leave it), and the values (a NULL one
+ * goes). */
 int control_db_write(struct control_db *db, const struct control_db_row *rows, size_t n_rows,
                      uint64_t rv, const struct control_kv *kv, size_t n_kv, struct wt_err *err);
 
 char *control_db_kv_get(struct control_db *db, const char *key);
+
+/* Calls `each` for every value whose key begins so; stops at its first error. */
+int control_db_kv_each(struct control_db *db, const char *prefix,
+                       int (*each)(void *ctx, const char *key, const char *value,
+                                   struct wt_err *err),
+                       void *ctx, struct wt_err *err);
 
 /* Calls `each` for every stored document; stops at its first error. */
 int control_db_all(struct control_db *db,

@@ -668,6 +668,9 @@ static int add(struct control_store *s, struct batch *b, struct control_write *w
                struct wt_err *err)
 {
     struct outcome o = {0};
+    w->result = 0;
+    if (w->verb == CONTROL_LEAVE)
+        return 0;
     w->result = plan(s, w, &o, err);
     if (w->result == WT_ENOMEM || w->result == WT_EIO)
         return w->result;
@@ -681,13 +684,18 @@ int control_store_write(struct control_store *s, struct control_write *writes, s
                         struct wt_err *err)
 {
     struct batch b = {wt_calloc(n + 1, sizeof(*b.items)), wt_calloc(n + 1, sizeof(*b.rows)), 0};
-    int r = b.items && b.rows ? 0 : wt_fail(err, WT_ENOMEM, "state store: out of memory");
+    wt_autofree struct control_kv *kv = wt_calloc(n + 1, sizeof(*kv));
+    size_t n_kv = 0;
+    int r = b.items && b.rows && kv ? 0 : wt_fail(err, WT_ENOMEM, "state store: out of memory");
     for (size_t i = 0; i < n; i++)
         writes[i].out = NULL;
     for (size_t i = 0; r == 0 && i < n; i++)
         r = add(s, &b, &writes[i], err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (writes[i].kv.key && writes[i].result == 0 && !(writes[i].parts & CONTROL_DRY_RUN))
+            kv[n_kv++] = writes[i].kv;
     size_t changed = b.n;
-    r = finish(s, &b, r, NULL, 0, err);
+    r = finish(s, &b, r, kv, n_kv, err);
     for (size_t i = 0; r < 0 && i < n; i++) {
         json_decref(writes[i].out);
         writes[i].out = NULL;
@@ -701,4 +709,12 @@ int control_store_write(struct control_store *s, struct control_write *writes, s
 char *control_store_kv_get(struct control_store *s, const char *key)
 {
     return control_db_kv_get(&s->db, key);
+}
+
+int control_store_kv_each(struct control_store *s, const char *prefix,
+                          int (*each)(void *ctx, const char *key, const char *value,
+                                      struct wt_err *err),
+                          void *ctx, struct wt_err *err)
+{
+    return control_db_kv_each(&s->db, prefix, each, ctx, err);
 }

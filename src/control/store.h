@@ -67,7 +67,7 @@ enum control_parts {
 
 /* Small values beside the objects, written in the same transaction. */
 struct control_kv {
-    const char *key, *value;
+    const char *key, *value; /* value NULL: it goes */
 };
 
 /* `doc` was checked and filled; it is not changed. *out (may be NULL) is a new reference to what is
@@ -88,14 +88,16 @@ int control_store_delete(struct control_store *s, const struct model_kind *kind,
                          const char *namespace, const char *name, uint64_t rv, unsigned parts,
                          json_t **out, struct wt_err *err);
 
-enum control_verb { CONTROL_CREATE, CONTROL_UPDATE, CONTROL_DELETE };
+/* CONTROL_LEAVE: no object is written, `kv` alone; `doc` may be NULL. */
+enum control_verb { CONTROL_CREATE, CONTROL_UPDATE, CONTROL_DELETE, CONTROL_LEAVE };
 
 /* One write of several, as control_store_create() and so on do it alone. */
 struct control_write {
     enum control_verb verb;
     const json_t *doc; /* of a deletion: the object as it was seen */
     unsigned parts;
-    int result;  /* 0, or why this one was left out */
+    struct control_kv kv; /* in the same transaction, unless this one is left out; key NULL: none */
+    int result;           /* 0, or why this one was left out */
     json_t *out; /* a new reference to what is stored then (deleted: its last state), or NULL */
 };
 
@@ -108,6 +110,14 @@ int control_store_write(struct control_store *s, struct control_write *writes, s
 
 /* NULL if there is none; free with wt_free. */
 char *control_store_kv_get(struct control_store *s, const char *key);
+
+/* Calls `each` for every value whose key begins so, in the order of the keys; stops at its first
+ * error. It must not write. */
+int control_store_kv_each(struct control_store *s, const char *prefix,
+                          int (*each)(void *ctx, const char *key, const char *value,
+                                      struct wt_err *err),
+                          void *ctx, struct wt_err *err);
+
 enum control_change_type { CONTROL_ADDED, CONTROL_MODIFIED, CONTROL_DELETED };
 
 struct control_change {

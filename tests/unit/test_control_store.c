@@ -180,6 +180,55 @@ static void tell(void *ctx, const struct control_change *change)
     assert_true(control_store_rv(t->store) >= change->rv);
 }
 
+static int note_value(void *ctx, const char *key, const char *value, struct wt_err *err)
+{
+    struct told *t = ctx;
+    size_t len = strlen(t->text);
+    snprintf(t->text + len, sizeof(t->text) - len, "%s=%s ", key, value);
+    return strcmp(value, "stop") == 0 ? wt_fail(err, WT_EINVAL, "%s", key) : 0;
+}
+
+/* A value goes with its write, or alone; an absent one removes. */
+static void values_are_written_with_a_batch(void **unused)
+{
+    (void)unused;
+    static const struct {
+        enum control_verb verb;
+        const char *name;
+        struct control_kv kv;
+        unsigned parts;
+    } rows[] = {
+        {CONTROL_CREATE, "a", {"k/a", "1"}, 0},
+        {CONTROL_UPDATE, "missing", {"k/missing", "1"}, 0}, /* left out, and its value too */
+        {CONTROL_CREATE, "trial", {"k/trial", "1"}, CONTROL_DRY_RUN},
+        {CONTROL_CREATE, "b", {"k/b", "1"}, 0},
+        {CONTROL_LEAVE, NULL, {"k/c", "2"}, 0},
+        {CONTROL_LEAVE, NULL, {"k/b", NULL}, 0},
+        {CONTROL_LEAVE, NULL, {"k/none", NULL}, 0},
+        {CONTROL_LEAVE, NULL, {"l", "stop"}, 0},
+    };
+    enum { N = sizeof(rows) / sizeof(rows[0]) };
+    struct control_store *s = open_store(":memory:");
+    struct control_write writes[N];
+    struct told told = {s, ""};
+    struct wt_err err = {0};
+    for (size_t i = 0; i < N; i++) {
+        writes[i] = write_of(rows[i].verb, rows[i].name ? backend(rows[i].name, 80) : NULL);
+        writes[i].kv = rows[i].kv;
+        writes[i].parts |= rows[i].parts;
+    }
+    assert_int_equal(control_store_write(s, writes, N, &err), 2);
+    assert_int_equal(control_store_rv(s), 2);
+    assert_int_equal(control_store_kv_each(s, "k/", note_value, &told, &err), 0);
+    assert_string_equal(told.text, "k/a=1 k/c=2 ");
+    assert_int_equal(control_store_kv_each(s, "l", note_value, &told, &err), WT_EINVAL);
+    *told.text = 0;
+    assert_int_equal(control_store_kv_each(s, "m", note_value, &told, &err), 0);
+    assert_string_equal(told.text, "");
+    free_writes(writes, N);
+    control_store_free(s);
+}
+
 /* Each row is one write of a batch; what is wrong with one leaves that one out. */
 static void a_batch_leaves_out_what_is_wrong(void **unused)
 {
@@ -710,6 +759,7 @@ int main(void)
         cmocka_unit_test(versions_and_conflicts),
         cmocka_unit_test(finalizers_hold_a_deletion),
         cmocka_unit_test(survives_a_restart_and_refuses_a_second),
+        cmocka_unit_test(values_are_written_with_a_batch),
         cmocka_unit_test(a_batch_leaves_out_what_is_wrong),
         cmocka_unit_test(a_batch_is_whole_or_not_there),
         cmocka_unit_test(a_batch_survives_each_failing_call),
