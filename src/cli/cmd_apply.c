@@ -50,9 +50,8 @@ static int write_one(const struct apply *a, const json_t *wanted, const char *na
         r = cli_put(&a->client, made, current != NULL, NULL, a->trial, NULL, err);
     if (r == 0 && diff.n && !a->quiet && cli_is_from_file(current))
         fprintf(stderr,
-                "warning: %s/%s comes from a file that watari follows: change that file too, or "
-                "its next "
-                "change takes this one back\n",
+                "warning: %s/%s comes from a file that watari follows: change it there too, or the "
+                "next change of it there takes this one back\n",
                 kind->name, model_name(wanted));
     model_diff_done(&diff);
     json_decref(made);

@@ -73,7 +73,7 @@ static void delete_one(struct delete *d, const struct model_kind *kind, const ch
             fprintf(
                 stderr,
                 "warning: %s/%s came from a file that watari follows: take it out there too, or "
-                "the next change of the files brings it back\n",
+                "the next change of it there makes it again\n",
                 kind->name, name);
     }
     json_decref(current);

@@ -133,9 +133,8 @@ static int apply_routes(const struct finish *f, struct wt_err *err)
                cli_label(model_kind_http_route, model_name(f->routes[i]), label, sizeof(label)));
         if (cli_is_from_file(f->routes[i]))
             fprintf(stderr,
-                    "warning: HTTPRoute/%s comes from a file that watari follows: change that file "
-                    "too, "
-                    "or its next change takes this one back\n",
+                    "warning: HTTPRoute/%s comes from a file that watari follows: change it there "
+                    "too, or the next change of it there takes this one back\n",
                     model_name(f->routes[i]));
     }
     return 0;

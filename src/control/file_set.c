@@ -18,11 +18,19 @@ static const struct wt_hash_key hash_key = {0x66696c6573, 0x72656164};
 
 static void notes_free(struct control_file_note *notes, size_t n)
 {
-    for (size_t i = 0; notes && i < n; i++) {
+    for (size_t i = 0; notes && i < n; i++)
         wt_free(notes[i].key);
-        json_decref(notes[i].applied);
-    }
     wt_free(notes);
+}
+
+static int hash_doc(const json_t *doc, uint64_t *out)
+{
+    char *text = json_dumps(doc, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    if (!text)
+        return WT_ENOMEM;
+    *out = wt_siphash(hash_key, text, strlen(text));
+    free(text);
+    return 0;
 }
 
 static struct control_file_note *notes_new(const struct model_docs *docs)
@@ -31,7 +39,7 @@ static struct control_file_note *notes_new(const struct model_docs *docs)
     char key[MODEL_KEY_MAX];
     for (size_t i = 0; notes && i < docs->n; i++) {
         notes[i].key = wt_str_dup(wt_str_z(model_key(docs->items[i].json, key, sizeof(key))));
-        if (!notes[i].key) {
+        if (!notes[i].key || hash_doc(docs->items[i].json, &notes[i].said) < 0) {
             notes_free(notes, docs->n);
             return NULL;
         }
@@ -60,34 +68,21 @@ void control_file_set_forget(struct control_file_set *set)
                                      .n_read = set->n_read};
 }
 
-static int hash_docs(const struct model_docs *docs, uint64_t *out)
-{
-    uint64_t hash = 0;
-    for (size_t i = 0; i < docs->n; i++) {
-        char *text = json_dumps(docs->items[i].json, JSON_COMPACT | JSON_ENCODE_ANY);
-        if (!text)
-            return WT_ENOMEM;
-        hash = wt_mix64(hash ^ wt_siphash(hash_key, text, strlen(text)));
-        free(text);
-    }
-    *out = hash;
-    return 0;
-}
-
 /* The file's content becomes what `text` says; on an error it stays what it was. */
 static int parse(struct control_file *f, struct wt_str text, struct wt_err *err)
 {
     struct model_docs docs = {0};
-    uint64_t hash;
+    uint64_t hash = 0;
     int r = model_yaml_parse(text, f->path, &docs, err);
     if (r < 0)
         return r;
     struct control_file_note *notes = notes_new(&docs);
-    if (!notes || hash_docs(&docs, &hash) < 0) {
-        notes_free(notes, docs.n);
+    if (!notes) {
         model_docs_done(&docs);
         return wt_fail(err, WT_ENOMEM, "%s: out of memory", f->path);
     }
+    for (size_t i = 0; i < docs.n; i++)
+        hash = wt_mix64(hash ^ notes[i].said);
     notes_free(f->notes, f->docs.n);
     model_docs_done(&f->docs);
     f->docs = docs;

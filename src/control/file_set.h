@@ -14,12 +14,10 @@
 
 enum { CONTROL_DOCUMENTS_MAX = 50000 };
 
-/* What the reader notes about a document; gone when the file's content changes. */
+/* What the reader notes about a document. */
 struct control_file_note {
-    char *key; /* of the object */
-    json_t
-        *applied;  /* what the store held after this document was put there, a reference; or NULL */
-    bool deleting; /* the store's object waits for deletion */
+    char *key;     /* of the object */
+    uint64_t said; /* hash of the document, whatever the order of its members */
 };
 
 struct control_file {

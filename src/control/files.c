@@ -4,7 +4,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/event.h"
+#include "control/file_record.h"
 #include "control/file_set.h"
+#include "control/migration_part.h"
+#include "control/names.h"
 #include "model/check.h"
 
 #include <errno.h>
@@ -18,15 +21,32 @@
 enum {
     RESCAN_MS = 10000,
     SOON_MS = 1000,
-    NAMES_TEXT = 300,
     BATCH_MAX = 100, /* objects a transaction: the API is silent for some 20 ms of it */
+    TOLD_MAX = 50,   /* objects a reading: an event is a transaction */
 };
 #define SOURCE "watari.dev/source"
+
+/* What of the API's a file undoes, as its event says it. */
+enum undone { NOTHING, CHANGE, CREATION, DELETION };
+static const char *const undone_text[] = {
+    [CHANGE] = "its file has changed: what was changed through the API since is taken back",
+    [CREATION] = "a file names it now: what was said of it through the API is taken back",
+    [DELETION] = "its file has changed: made again though it was deleted through the API",
+};
+
+/* What is known of an object once its write is done; `record` is not there when it is `gone`. */
+struct after {
+    char key[MODEL_KEY_MAX];
+    struct control_file_record record;
+    bool gone;
+    enum undone undone;
+    struct control_file_kv kv;
+};
 
 /* On its way to the store in one transaction. */
 struct batch {
     struct control_write writes[BATCH_MAX]; /* of documents that are ours */
-    struct control_file_note *notes[BATCH_MAX];
+    struct after after[BATCH_MAX];
     size_t n;
 };
 
@@ -35,12 +55,15 @@ struct control_files {
     const char *const *paths;
     size_t n_paths;
     struct control_file_set set;
+    struct control_file_records records;
     bool read_once;
     uint64_t hash;  /* of the last reading */
     uint64_t told;  /* the mistake of the last reading, as a hash; 0: none */
     uint64_t looks; /* of the files then */
     struct batch batch;
-    size_t n_changed; /* objects, by this reading so far */
+    size_t n_changed;            /* objects, by this reading so far */
+    size_t n_undone;             /* of these: events of TOLD_MAX */
+    struct control_names undone; /* the rest */
     bool applying;
     int64_t rest_ms;
     int64_t removal_ms;             /* when its removals may be carried out; 0: there are none */
@@ -65,8 +88,10 @@ struct control_files *control_files_new(struct control_store *store, struct io_s
 
 void control_files_free(struct control_files *f)
 {
-    if (f)
+    if (f) {
         control_file_set_forget(&f->set);
+        control_file_records_free(&f->records);
+    }
     wt_free(f);
 }
 
@@ -125,13 +150,26 @@ static int check_together(const struct control_file_set *set, struct model_error
     return r == WT_ENOMEM ? r : 0;
 }
 
+static bool is_deleting(const json_t *doc)
+{
+    return json_object_get(json_object_get(doc, "metadata"), "deletionTimestamp");
+}
+
+/* Whether the files say something of it that they have not said before. Else it stays what others
+ * have made of it. */
+static bool is_due(const struct control_files *f, const struct control_file_note *note)
+{
+    const struct control_file_record *r = control_file_records_get(&f->records, note->key);
+    return !r || r->said != note->said || (r->again && !control_store_get_key(f->store, note->key));
+}
+
 static void check_updates(const struct control_files *f, const struct control_file *file,
                           struct model_errors *errors)
 {
     for (size_t i = 0; i < file->docs.n; i++) {
         const struct control_file_note *note = &file->notes[i];
         const json_t *old = control_store_get_key(f->store, note->key);
-        if (old && old != note->applied)
+        if (old && is_due(f, note))
             model_check_update(old, file->docs.items[i].json, errors);
     }
 }
@@ -198,21 +236,49 @@ static json_t *prepare(const json_t *doc, const json_t *old)
     return made;
 }
 
+/* ---- what is told ---- */
+
+static void emit(const struct control_files *f, bool warning, const char *reason,
+                 const char *message, int64_t wall_ms)
+{
+    json_t *about = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "Files",
+                              "metadata", "name", "files", "namespace", "default");
+    if (about)
+        control_event_emit(f->store, about, warning, reason, message, wall_ms);
+    json_decref(about);
+}
+
 /* ---- batches ---- */
 
-static void add_write(struct batch *b, enum control_verb verb, json_t *doc,
-                      struct control_file_note *note)
+/* `record`: what is kept of it then, or NULL. */
+static struct after *add_write(struct batch *b, enum control_verb verb, json_t *doc,
+                               const char *key, const struct control_file_record *record)
 {
-    b->notes[b->n] = note;
-    b->writes[b->n++] = (struct control_write){
-        .verb = verb, .doc = doc, .parts = verb == CONTROL_UPDATE ? (unsigned)CONTROL_SPEC : 0};
+    struct after *a = &b->after[b->n];
+    *a = (struct after){.gone = !record};
+    snprintf(a->key, sizeof(a->key), "%s", key);
+    if (record)
+        a->record = *record;
+    b->writes[b->n++] =
+        (struct control_write){.verb = verb,
+                               .doc = doc,
+                               .parts = verb == CONTROL_UPDATE ? (unsigned)CONTROL_SPEC : 0,
+                               .kv = control_file_record_kv(key, record, &a->kv)};
+    return a;
 }
 
 static int write_batch(struct control_files *f, struct wt_err *err)
 {
-    int r = control_store_write(f->store, f->batch.writes, f->batch.n, err);
-    f->n_changed += r > 0 ? (size_t)r : 0;
-    return r < 0 ? r : 0;
+    struct batch *b = &f->batch;
+    int r = control_store_write(f->store, b->writes, b->n, err);
+    if (r < 0)
+        return r;
+    f->n_changed += (size_t)r;
+    for (size_t i = 0; i < b->n; i++)
+        if (b->writes[i].result == 0)
+            control_file_records_set(&f->records, b->after[i].key,
+                                     b->after[i].gone ? NULL : &b->after[i].record);
+    return 0;
 }
 
 /* Forgets what is in it; then others have their turn. */
@@ -228,21 +294,34 @@ static int end_batch(struct control_files *f, int code)
     return code == 0 ? pause_now(f) : code;
 }
 
-/* What is wrong with one object stops no other. `wrong`: the first such sentence. */
-static int put_batch(struct control_files *f, struct wt_err *wrong, struct wt_err *err)
+static void tell_undone(struct control_files *f, const struct after *after, const json_t *doc,
+                        int64_t wall_ms)
 {
-    struct batch *b = &f->batch;
-    int code = write_batch(f, err);
+    if (f->n_undone++ < TOLD_MAX)
+        control_event_emit(f->store, doc, true, "Overwritten", undone_text[after->undone], wall_ms);
+    else
+        control_names_add(&f->undone, after->key);
+}
+
+/* What all objects of a reading share. */
+struct putting {
+    struct control_files *f;
+    int64_t wall_ms;
+    struct wt_err wrong; /* the first; what is wrong with one object stops no other */
+};
+
+static int put_batch(struct putting *p, struct wt_err *err)
+{
+    struct batch *b = &p->f->batch;
+    int code = write_batch(p->f, err);
     for (size_t i = 0; code == 0 && i < b->n; i++) {
         struct control_write *w = &b->writes[i];
-        if (w->result < 0 && !wrong->code)
-            wt_fail(wrong, w->result, "%s: %s", b->notes[i]->key, wt_code_text(w->result));
-        if (w->result < 0)
-            continue;
-        json_decref(b->notes[i]->applied);
-        b->notes[i]->applied = json_incref(w->out);
+        if (w->result < 0 && !p->wrong.code)
+            wt_fail(&p->wrong, w->result, "%s: %s", b->after[i].key, wt_code_text(w->result));
+        if (w->result == 0 && b->after[i].undone)
+            tell_undone(p->f, &b->after[i], w->out, p->wall_ms);
     }
-    return end_batch(f, code);
+    return end_batch(p->f, code);
 }
 
 /* Others may have changed the object since all was checked. */
@@ -256,34 +335,90 @@ static bool may_update(const json_t *old, const json_t *doc, struct wt_err *wron
     return may;
 }
 
-static int put(struct control_files *f, const json_t *doc, struct control_file_note *note,
-               struct wt_err *wrong, struct wt_err *err)
+/* Whether somebody else had made of `old` what is not what `now` is put for. Of an object that
+ * bears the mark but has no record (a store from before there were any) nobody knows. */
+static int find_undone(const struct control_file_record *was, const json_t *old,
+                       const struct control_file_record *now, enum undone *out)
 {
-    const json_t *old = control_store_get_key(f->store, note->key);
-    if (old && (old == note->applied || !may_update(old, doc, wrong)))
+    uint64_t had;
+    *out = NOTHING;
+    if (!old) {
+        *out = was && !was->again ? DELETION : NOTHING;
         return 0;
-    json_t *made = prepare(doc, old);
-    if (!made)
-        return wt_fail(err, WT_ENOMEM, "%s: out of memory", note->key);
-    add_write(&f->batch, old ? CONTROL_UPDATE : CONTROL_CREATE, made, note);
-    return f->batch.n == BATCH_MAX ? put_batch(f, wrong, err) : 0;
+    }
+    int r = control_file_content(old, &had);
+    if (r == 0 && had != now->put)
+        *out = was ? had != was->put ? CHANGE : NOTHING : is_from_file(old) ? NOTHING : CREATION;
+    return r;
 }
 
-static int put_all(struct control_files *f, struct wt_err *err)
+static int put_new(struct putting *p, json_t *made, const struct control_file_note *note,
+                   const json_t *old, struct wt_err *err)
 {
-    struct wt_err wrong = {0};
+    const struct control_file_record *was = control_file_records_get(&p->f->records, note->key);
+    struct control_file_record now = {
+        .said = note->said, .again = is_deleting(old), .seen = p->f->set.readings};
+    enum undone undone;
+    if (!made || control_file_content(made, &now.put) < 0 ||
+        find_undone(was, old, &now, &undone) < 0) {
+        json_decref(made);
+        return wt_fail(err, WT_ENOMEM, "%s: out of memory", note->key);
+    }
+    add_write(&p->f->batch, old ? CONTROL_UPDATE : CONTROL_CREATE, made, note->key, &now)->undone =
+        undone;
+    return 0;
+}
+
+static int put(struct putting *p, const json_t *doc, const struct control_file_note *note,
+               struct wt_err *err)
+{
+    struct control_files *f = p->f;
+    const json_t *old = control_store_get_key(f->store, note->key);
+    struct control_file_record *r = control_file_records_get(&f->records, note->key);
     int code = 0;
+    if (r)
+        r->seen = f->set.readings;
+    if (is_due(f, note)) {
+        if (old && !may_update(old, doc, &p->wrong))
+            return 0;
+        code = put_new(p, prepare(doc, old), note, old, err);
+    } else if (r->again && !is_deleting(old)) { /* another one of that name came through the API */
+        struct control_file_record now = *r;
+        now.again = false;
+        add_write(&f->batch, CONTROL_LEAVE, NULL, note->key, &now);
+    }
+    return code == 0 && f->batch.n == BATCH_MAX ? put_batch(p, err) : code;
+}
+
+static void tell_more_undone(const struct control_files *f, int64_t wall_ms)
+{
+    char names[CONTROL_NAMES_TEXT + 32], text[sizeof(names) + 128];
+    if (!f->undone.n)
+        return;
+    control_names_text(&f->undone, names, sizeof(names));
+    snprintf(text, sizeof(text), "what was changed through the API is taken back of %zu more: %s",
+             f->undone.n, names);
+    emit(f, true, "Overwritten", text, wall_ms);
+}
+
+static int put_all(struct control_files *f, int64_t wall_ms, struct wt_err *err)
+{
+    struct putting p = {.f = f, .wall_ms = wall_ms};
+    int code = 0;
+    f->n_undone = 0;
+    f->undone = (struct control_names){0};
     for (size_t i = 0; code == 0 && i < f->set.n_files; i++) {
         const struct control_file *file = f->set.files[i];
         for (size_t k = 0; code == 0 && k < file->docs.n; k++)
-            code = put(f, file->docs.items[k].json, &file->notes[k], &wrong, err);
+            code = put(&p, file->docs.items[k].json, &file->notes[k], err);
     }
     if (code < 0)
-        return end_batch(f, code);
-    if (f->batch.n)
-        code = put_batch(f, &wrong, err);
-    if (code == 0 && wrong.code)
-        code = wt_fail(err, wrong.code, "%s", wrong.msg);
+        code = end_batch(f, code);
+    else if (f->batch.n)
+        code = put_batch(&p, err);
+    tell_more_undone(f, wall_ms);
+    if (code == 0 && p.wrong.code)
+        code = wt_fail(err, p.wrong.code, "%s", p.wrong.msg);
     return code;
 }
 
@@ -315,95 +450,10 @@ static int list_present(const struct control_files *f, struct present *out, stru
     return 0;
 }
 
-static bool is_deleting(const json_t *doc)
-{
-    return json_object_get(json_object_get(doc, "metadata"), "deletionTimestamp");
-}
-
 static bool is_absent(const struct present *p, const json_t *doc)
 {
     return !bsearch(&doc, p->items, p->n, sizeof(json_t *), by_address) && is_from_file(doc) &&
            !is_deleting(doc);
-}
-
-/* Some objects, for one sentence; `hash` tells one such set from another. */
-struct names {
-    char text[NAMES_TEXT];
-    size_t n, more;
-    uint64_t hash;
-};
-
-static void add_name(struct names *names, const char *key)
-{
-    static const struct wt_hash_key hash_key = {0x66696c6573, 0x6e616d6573};
-    size_t len = strlen(names->text);
-    names->hash += wt_hash_str(hash_key, wt_str_z(key)) | 1;
-    names->n++;
-    if (len + strlen(key) + 3 > sizeof(names->text))
-        names->more++;
-    else
-        snprintf(names->text + len, sizeof(names->text) - len, "%s%s", len ? ", " : "", key);
-}
-
-static void name_all(const struct names *names, char *out, size_t size)
-{
-    int len = snprintf(out, size, "%s", names->text);
-    if (names->more)
-        snprintf(out + len, size - (size_t)len, " and %zu more", names->more);
-}
-
-static void emit(struct control_files *f, bool warning, const char *reason, const char *message,
-                 int64_t wall_ms)
-{
-    json_t *about = json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "Files",
-                              "metadata", "name", "files", "namespace", "default");
-    if (about)
-        control_event_emit(f->store, about, warning, reason, message, wall_ms);
-    json_decref(about);
-}
-
-static bool is_named(const json_t *ref, const char *name)
-{
-    const char *text = json_string_value(json_object_get(ref, "name"));
-    return text && strcmp(text, name) == 0;
-}
-
-/* Whether users are on their way between its sides, and `doc` is it or a part of it. */
-static bool is_part_of(const json_t *migration, const json_t *doc)
-{
-    const json_t *status = json_object_get(migration, "status"), *ref;
-    const json_t *spec = json_object_get(migration, "spec");
-    double weight = json_number_value(json_object_get(status, "weight"));
-    const struct model_kind *kind = model_kind_of(doc);
-    const char *name = model_name(doc);
-    size_t i;
-    if (weight <= 0 || weight >= 100 ||
-        strcmp(model_namespace(migration), model_namespace(doc)) != 0)
-        return false;
-    if (kind == model_kind_migration)
-        return strcmp(model_name(migration), name) == 0;
-    if (kind == model_kind_backend)
-        return is_named(json_object_get(spec, "from"), name) ||
-               is_named(json_object_get(spec, "to"), name);
-    json_array_foreach(json_object_get(spec, "routeRefs"), i, ref)
-    {
-        const char *of = json_string_value(json_object_get(ref, "kind"));
-        if (kind && of && strcmp(of, kind->name) == 0 && is_named(ref, name))
-            return true;
-    }
-    return false;
-}
-
-static json_t *migration_of(const json_t *migrations, const json_t *doc)
-{
-    json_t *m;
-    size_t i;
-    json_array_foreach(migrations, i, m)
-    {
-        if (is_part_of(m, doc))
-            return m;
-    }
-    return NULL;
 }
 
 /* A reading's removals. */
@@ -411,14 +461,14 @@ struct removal {
     struct control_files *f;
     struct present present;
     json_t *migrations, *kept_by; /* lists; kept_by: Migrations, each once */
-    struct names removed, kept;
+    struct control_names removed, kept;
 };
 
 static void keep(struct removal *r, json_t *migration, const char *key)
 {
     json_t *m;
     size_t i;
-    add_name(&r->kept, key);
+    control_names_add(&r->kept, key);
     json_array_foreach(r->kept_by, i, m)
     {
         if (m == migration)
@@ -437,11 +487,12 @@ static int take_of(struct removal *r, const struct model_kind *kind, struct wt_e
         char key[MODEL_KEY_MAX];
         if (r->f->batch.n == BATCH_MAX || !is_absent(&r->present, doc))
             continue;
-        json_t *migration = migration_of(r->migrations, doc);
+        json_t *migration = control_migration_of(r->migrations, doc);
         if (migration)
             keep(r, migration, model_key(doc, key, sizeof(key)));
         else
-            add_write(&r->f->batch, CONTROL_DELETE, json_incref(doc), NULL);
+            add_write(&r->f->batch, CONTROL_DELETE, json_incref(doc),
+                      model_key(doc, key, sizeof(key)), NULL);
     }
     json_decref(list);
     return list ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
@@ -454,7 +505,7 @@ static void forget_seen(struct removal *r)
     json_decref(r->kept_by);
     r->present = (struct present){0};
     r->migrations = r->kept_by = NULL;
-    r->kept = (struct names){0};
+    r->kept = (struct control_names){0};
 }
 
 /* Looks anew at everything, as others may have run since the last one. */
@@ -472,20 +523,38 @@ static int remove_batch(struct removal *r, bool *out_more, struct wt_err *err)
     *out_more = b->n == BATCH_MAX;
     if (code == 0)
         code = write_batch(r->f, err);
-    for (size_t i = 0; code == 0 && i < b->n; i++) {
-        char key[MODEL_KEY_MAX];
+    for (size_t i = 0; code == 0 && i < b->n; i++)
         if (b->writes[i].result == 0)
-            add_name(&r->removed, model_key(b->writes[i].doc, key, sizeof(key)));
-    }
+            control_names_add(&r->removed, b->after[i].key);
     return end_batch(r->f, code);
+}
+
+/* A record of what is in no file any more, and nothing that is to be removed. */
+static bool is_stale(const struct control_files *f, const struct wt_map_entry *e)
+{
+    const struct control_file_record *r = e->value;
+    const json_t *doc = control_store_get_key(f->store, e->key.ptr);
+    return r->seen != f->set.readings && !(doc && is_from_file(doc) && !is_deleting(doc));
+}
+
+/* When a file names it again it says something new. */
+static int forget_batch(struct control_files *f, bool *out_more, struct wt_err *err)
+{
+    const struct wt_map *map = &f->records.map;
+    for (struct wt_map_entry *e = wt_map_first(map); e && f->batch.n < BATCH_MAX;
+         e = wt_map_next(map, e))
+        if (is_stale(f, e))
+            add_write(&f->batch, CONTROL_LEAVE, NULL, e->key.ptr, NULL);
+    *out_more = f->batch.n == BATCH_MAX;
+    return end_batch(f, f->batch.n ? write_batch(f, err) : 0);
 }
 
 static void tell_removed(const struct removal *r, int64_t wall_ms)
 {
-    char names[NAMES_TEXT + 32], text[sizeof(names) + 128];
+    char names[CONTROL_NAMES_TEXT + 32], text[sizeof(names) + 128];
     if (!r->removed.n)
         return;
-    name_all(&r->removed, names, sizeof(names));
+    control_names_text(&r->removed, names, sizeof(names));
     snprintf(text, sizeof(text), "%zu object%s in no file any more: removed: %s", r->removed.n,
              r->removed.n == 1 ? " is" : "s are", names);
     wt_log(WT_LOG_INFO, "%s", text);
@@ -494,14 +563,14 @@ static void tell_removed(const struct removal *r, int64_t wall_ms)
 
 static void tell_kept(const struct removal *r, int64_t wall_ms)
 {
-    char names[NAMES_TEXT + 32], text[sizeof(names) + 128];
+    char names[CONTROL_NAMES_TEXT + 32], text[sizeof(names) + 128];
     json_t *m;
     size_t i;
     bool told = r->kept.hash == r->f->kept;
     r->f->kept = r->kept.hash;
     if (told || !r->kept.n)
         return;
-    name_all(&r->kept, names, sizeof(names));
+    control_names_text(&r->kept, names, sizeof(names));
     snprintf(text, sizeof(text),
              "in no file any more, but kept while a Migration has users on both sides: %s", names);
     wt_log(WT_LOG_WARN, "%s", text);
@@ -519,10 +588,14 @@ static int count_absent(const struct control_files *f, struct wt_err *err)
     for (size_t at = 0; (doc = control_store_walk(f->store, &at));)
         n += is_absent(&present, doc);
     wt_free(present.items);
+    for (struct wt_map_entry *e = wt_map_first(&f->records.map); e;
+         e = wt_map_next(&f->records.map, e))
+        n += is_stale(f, e);
     return n;
 }
 
-/* Objects from files that are in none any more: removed when asked to. How many there are still. */
+/* Objects from files that are in none any more: removed when asked to, with what is known of them.
+ * How many there are still. */
 static int remove_absent(struct control_files *f, bool remove, int64_t wall_ms, struct wt_err *err)
 {
     struct removal r = {.f = f};
@@ -530,6 +603,9 @@ static int remove_absent(struct control_files *f, bool remove, int64_t wall_ms, 
     bool more = n > 0 && remove;
     while (code == 0 && more)
         code = remove_batch(&r, &more, err);
+    more = n > 0 && remove;
+    while (code == 0 && more)
+        code = forget_batch(f, &more, err);
     if (n > 0 && remove) {
         tell_removed(&r, wall_ms);
         n = (int)r.kept.n;
@@ -543,7 +619,7 @@ static int remove_absent(struct control_files *f, bool remove, int64_t wall_ms, 
 static int apply(struct control_files *f, bool remove, int64_t wall_ms, int *out_absent,
                  struct wt_err *err)
 {
-    int code = put_all(f, err);
+    int code = put_all(f, wall_ms, err);
     if (code == 0)
         code = remove_absent(f, remove, wall_ms, err);
     if (code < 0)
@@ -552,16 +628,24 @@ static int apply(struct control_files *f, bool remove, int64_t wall_ms, int *out
     return f->n_changed > 0;
 }
 
-/* ---- what is deleted though a file names it ---- */
+/* ---- what is being deleted though a file says something new of it ---- */
 
-/* Whether one that was being deleted is gone: then its file is to make it anew, though it says what
- * it said before. */
+/* Of a document that was put while its object was being deleted: whether that is so still, or it is
+ * gone and to be made anew. */
+static bool is_put_while(const struct control_files *f, const struct control_file_note *note,
+                         bool deleting)
+{
+    const struct control_file_record *r = control_file_records_get(&f->records, note->key);
+    const json_t *doc = r && r->again ? control_store_get_key(f->store, note->key) : NULL;
+    return r && r->again && (deleting ? is_deleting(doc) : !doc);
+}
+
 static bool is_one_gone(const struct control_files *f)
 {
     for (size_t i = 0; f->deleting && i < f->set.n_files; i++) {
         const struct control_file *file = f->set.files[i];
         for (size_t k = 0; k < file->docs.n; k++)
-            if (file->notes[k].deleting && !control_store_get_key(f->store, file->notes[k].key))
+            if (is_put_while(f, &file->notes[k], false))
                 return true;
     }
     return false;
@@ -569,24 +653,22 @@ static bool is_one_gone(const struct control_files *f)
 
 static void tell_deleting(struct control_files *f, int64_t wall_ms)
 {
-    struct names now = {0};
-    char names[NAMES_TEXT + 32], text[sizeof(names) + 128];
+    struct control_names now = {0};
+    char names[CONTROL_NAMES_TEXT + 32], text[sizeof(names) + 128];
     for (size_t i = 0; i < f->set.n_files; i++) {
         const struct control_file *file = f->set.files[i];
-        for (size_t k = 0; k < file->docs.n; k++) {
-            struct control_file_note *note = &file->notes[k];
-            note->deleting = is_deleting(control_store_get_key(f->store, note->key));
-            if (note->deleting)
-                add_name(&now, note->key);
-        }
+        for (size_t k = 0; k < file->docs.n; k++)
+            if (is_put_while(f, &file->notes[k], true))
+                control_names_add(&now, file->notes[k].key);
     }
     bool told = now.hash == f->deleting;
     f->deleting = now.hash;
     if (told || !now.n)
         return;
-    name_all(&now, names, sizeof(names));
-    snprintf(text, sizeof(text), "%s: %s being deleted but a file names %s: made anew when gone",
-             names, now.n == 1 ? "is" : "are", now.n == 1 ? "it" : "them");
+    control_names_text(&now, names, sizeof(names));
+    snprintf(text, sizeof(text),
+             "%s: %s being deleted, but said anew by a file since: made anew when gone", names,
+             now.n == 1 ? "is" : "are");
     wt_log(WT_LOG_WARN, "%s", text);
     emit(f, true, "BeingDeleted", text, wall_ms);
 }
@@ -623,7 +705,9 @@ int control_files_apply(struct control_files *f, bool force, int64_t now_ms, int
     f->n_changed = 0;
     if (force)
         control_file_set_forget(&f->set);
-    int code = read_all(f, err);
+    int code = control_file_records_load(&f->records, f->store, err);
+    if (code == 0)
+        code = read_all(f, err);
     bool same = code == 0 && f->read_once && !force && f->set.hash == f->hash && !is_one_gone(f);
     bool rested = same && f->set.looks == f->looks;
     bool remove = rested && f->removal_ms && now_ms >= f->removal_ms;

@@ -1,6 +1,10 @@
 /* Objects from files (`-f DIR|FILE`): what changed is read (control/file_set.h), the whole is
  * checked, then applied. One bad file changes nothing.
  *
+ * An object is put when what a file says of it is not what it said when it was put last
+ * (control/file_record.h). Else it stays what others have made of it, deleted as well: whatever
+ * other objects and files do, and whoever restarts.
+ *
  * An object that came from a file and is in none any more is removed, but never on a reading that
  * is empty, and only once the files have rested: a file that is still being written looks like a
  * shorter one. Nor while users are on their way between two sides of which it is a part.

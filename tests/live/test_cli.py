@@ -682,7 +682,8 @@ def test_a_migration_from_end_to_end(binary, tmp_path, world):
         assert done.returncode == 0 and "name: new" in done.stdout and "--apply shop" in done.stderr
         done = c("migrate", "finish", "shop", "--apply")
         assert done.returncode == 0 and "httproute.gateway.networking.k8s.io/shop configured" in done.stdout, done
-        assert "comes from a file" in done.stderr
+        assert ("HTTPRoute/shop comes from a file that watari follows: change it there too, or the next change of it there "
+                "takes this one back" in done.stderr)  # fmt: skip
         rig.wait_for(lambda: "Completed" in c.ok("get", "mig"), 20, "the migration to complete")
         assert c.json("hr", "shop")["spec"]["rules"][0]["backendRefs"][0]["name"] == "new"
         assert "Completed" in c.ok("migrate", "status", "shop", "-w")

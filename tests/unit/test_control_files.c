@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "io/sys_fault.h"
 #include "io/sys_sim.h"
+#include "model/check.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -44,6 +45,16 @@ static void setup(struct site *s, const char *const *paths, size_t n_paths)
     io_sys_fault_init(&s->fault, io_sim_sys(s->sim));
     assert_int_equal(control_store_open(":memory:", io_sys_real(), &s->store, NULL), 0);
     s->files = control_files_new(s->store, &s->fault.sys, paths, n_paths, REST_MS);
+    assert_non_null(s->files);
+}
+
+static const char *const dir[] = {"/site"};
+
+/* Of control: what is known of the files is in the store. */
+static void restart(struct site *s)
+{
+    control_files_free(s->files);
+    s->files = control_files_new(s->store, &s->fault.sys, dir, 1, REST_MS);
     assert_non_null(s->files);
 }
 
@@ -84,8 +95,6 @@ static int64_t port_of(const struct site *s, const char *name)
     const json_t *list = json_object_get(json_object_get(b, "spec"), "endpoints");
     return json_integer_value(json_object_get(json_array_get(list, 0), "port"));
 }
-
-static const char *const dir[] = {"/site"};
 
 static void bad_and_empty_files_change_nothing(void **unused)
 {
@@ -191,29 +200,6 @@ static void only_what_changed_is_read(void **unused)
     teardown(&s);
 }
 
-/* A change of any file brings back what the API has changed in objects of the others. */
-static void files_overrule_the_api(void **unused)
-{
-    struct site s;
-    struct wt_err err;
-    setup_many(&s);
-    assert_int_equal(apply(&s, &err), 1);
-    json_t *other = json_deep_copy(control_store_get(s.store, model_kind_backend, "default", "b9"));
-    json_t *list = json_object_get(json_object_get(other, "spec"), "endpoints");
-    json_object_set_new(json_array_get(list, 0), "port", json_integer(9999));
-    assert_int_equal(control_store_update(s.store, other, CONTROL_SPEC, NULL, 0, NULL, NULL), 0);
-    json_decref(other);
-    assert_int_equal(port_of(&s, "b9"), 9999);
-    write_file(&s, "/site/01.yaml", BACKEND_PORT("b1", "81"));
-    assert_int_equal(apply(&s, &err), 1);
-    assert_int_equal(port_of(&s, "b9"), 80);
-    uint64_t rv = control_store_rv(s.store);
-    write_file(&s, "/site/01.yaml", BACKEND_PORT("b1", "82"));
-    assert_int_equal(apply(&s, &err), 1);
-    assert_int_equal(control_store_rv(s.store), rv + 1);
-    teardown(&s);
-}
-
 #define MIGRATION                                                                                  \
     "---\napiVersion: watari.dev/v1alpha1\nkind: Migration\nmetadata: {name: shop}\n"              \
     "spec: {routeRefs: [{kind: HTTPRoute, name: shop}], from: {name: old}, to: {name: new}, "      \
@@ -288,23 +274,181 @@ static void set_finalizers(struct site *s, json_t *list)
     json_decref(b);
 }
 
-static void what_was_deleted_is_made_anew(void **unused)
+/* Said anew while it is being deleted: made when it is gone. Else it stays deleted. */
+static void what_is_said_anew_of_one_being_deleted_is_made(void **unused)
 {
     struct site s;
     setup(&s, dir, 1);
-    write_file(&s, "/site/site.yaml", BACKEND("a") BACKEND("b"));
-    apply_later(&s);
-    set_finalizers(&s, json_pack("[s]", "watari.dev/share"));
-    assert_int_equal(
-        control_store_delete(s.store, model_kind_backend, "default", "a", 0, 0, NULL, NULL), 0);
-    assert_int_equal(apply_later(&s), 0);
-    assert_int_equal(apply_later(&s), 0);
-    assert_int_equal(events(&s, "Files", "BeingDeleted"), 1);
-    set_finalizers(&s, json_array());
-    assert_int_equal(port_of(&s, "a"), 0);
+    for (int anew = 0; anew < 2; anew++) {
+        write_file(&s, "/site/site.yaml", BACKEND("a") BACKEND("b"));
+        apply_later(&s);
+        assert_int_equal(port_of(&s, "a"), 80);
+        set_finalizers(&s, json_pack("[s]", "watari.dev/share"));
+        assert_int_equal(
+            control_store_delete(s.store, model_kind_backend, "default", "a", 0, 0, NULL, NULL), 0);
+        assert_int_equal(apply_later(&s), 0);
+        if (anew) {
+            write_file(&s, "/site/site.yaml", BACKEND_PORT("a", "81") BACKEND("b"));
+            assert_int_equal(apply_later(&s), 1);
+        }
+        restart(&s);
+        assert_int_equal(apply_later(&s), 0);
+        assert_int_equal(apply_later(&s), 0);
+        assert_int_equal(events(&s, "Files", "BeingDeleted"), 2 * anew); /* after a restart again */
+        set_finalizers(&s, json_array());
+        assert_int_equal(port_of(&s, "a"), 0);
+        assert_int_equal(apply_later(&s), anew);
+        assert_int_equal(port_of(&s, "a"), anew ? 81 : 0);
+        assert_int_equal(apply_later(&s), 0);
+        write_file(&s, "/site/site.yaml", BACKEND_PORT("a", "79") BACKEND("b"));
+        apply_later(&s);
+    }
+    teardown(&s);
+}
+
+/* ---- beside the API ---- */
+
+enum act { LOOK, A_FILE, B_FILE, NO_A, API_PUT, API_DELETE, RESTART, SIGHUP_COMES, NO_RECORD };
+
+static void api_port(struct site *s, int port)
+{
+    json_t *a = control_store_get(s->store, model_kind_backend, "default", "a");
+    json_t *doc = a ? json_deep_copy(a)
+                    : json_pack("{s:s, s:s, s:{s:s}, s:{s:[{s:s}]}}", "apiVersion",
+                                "watari.dev/v1alpha1", "kind", "Backend", "metadata", "name", "a",
+                                "spec", "endpoints", "address", "10.0.0.1");
+    json_t *list = json_object_get(json_object_get(doc, "spec"), "endpoints");
+    json_object_set_new(json_array_get(list, 0), "port", json_integer(port));
+    assert_int_equal(model_fill(doc), 0);
+    assert_int_equal(a ? control_store_update(s->store, doc, CONTROL_SPEC, NULL, 0, NULL, NULL)
+                       : control_store_create(s->store, doc, 0, NULL, NULL),
+                     0);
+    json_decref(doc);
+}
+
+/* As a store was before there were records. */
+static void lose_record(struct site *s)
+{
+    struct control_write w = {.verb = CONTROL_LEAVE, .kv = {"file/Backend/default/a", NULL}};
+    wt_autofree char *was = control_store_kv_get(s->store, w.kv.key);
+    assert_non_null(was);
+    assert_int_equal(control_store_write(s->store, &w, 1, NULL), 0);
+    restart(s);
+}
+
+static int do_act(struct site *s, enum act act, const char *text, int port)
+{
+    struct io_sys *sys = io_sim_sys(s->sim);
+    struct wt_err err = {0};
+    int64_t again_ms;
+    if (act == A_FILE || act == B_FILE)
+        write_file(s, act == A_FILE ? "/site/a.yaml" : "/site/b.yaml", text);
+    else if (act == NO_A)
+        assert_int_equal(sys->unlink(sys, "/site/a.yaml"), 0);
+    else if (act == API_PUT)
+        api_port(s, port);
+    else if (act == API_DELETE)
+        assert_int_equal(
+            control_store_delete(s->store, model_kind_backend, "default", "a", 0, 0, NULL, NULL),
+            0);
+    else if (act == RESTART)
+        restart(s);
+    else if (act == NO_RECORD)
+        lose_record(s);
+    pass(s, LATER_MS);
+    int r = control_files_apply(s->files, act == SIGHUP_COMES, s->now_ms, 1000, &again_ms, &err);
+    if (r < 0)
+        fail_msg("%s", err.msg);
+    return r;
+}
+
+/* Rows are steps of one story: what `a` is after each, and how often it was told that the API's was
+ * undone. */
+static void an_object_follows_its_own_text_alone(void **unused)
+{
+    static const struct {
+        enum act act;
+        const char *text;
+        int api_port, changed;
+        int64_t port; /* 0: it is not there */
+        unsigned told;
+    } rows[] = {
+        {B_FILE, BACKEND("b"), 0, 1, 0, 0},
+        {A_FILE, BACKEND("a"), 0, 1, 80, 0},
+        {API_PUT, NULL, 7777, 0, 7777, 0},
+        {RESTART, NULL, 0, 0, 7777, 0},
+        {SIGHUP_COMES, NULL, 0, 0, 7777, 0},
+        {B_FILE, BACKEND_PORT("b", "81"), 0, 1, 7777, 0},
+        {A_FILE, "# a word\n" BACKEND("a"), 0, 0, 7777, 0},
+        {A_FILE, BACKEND_PORT("a", "82"), 0, 1, 82, 1},
+        {RESTART, NULL, 0, 0, 82, 1},
+        {API_PUT, NULL, 83, 0, 83, 1},
+        {A_FILE, BACKEND_PORT("a", "83"), 0, 0, 83, 1}, /* put where it belongs: nothing is lost */
+        {A_FILE, BACKEND_PORT("a", "84"), 0, 1, 84, 1},
+        {API_DELETE, NULL, 0, 0, 0, 1},
+        {RESTART, NULL, 0, 0, 0, 1},
+        {SIGHUP_COMES, NULL, 0, 0, 0, 1},
+        {B_FILE, BACKEND_PORT("b", "82"), 0, 1, 0, 1},
+        {A_FILE, BACKEND_PORT("a", "85"), 0, 1, 85, 2},
+        {API_DELETE, NULL, 0, 0, 0, 2},
+        {API_PUT, NULL, 7777, 0, 7777, 2}, /* another one of that name */
+        {RESTART, NULL, 0, 0, 7777, 2},
+        {A_FILE, BACKEND_PORT("a", "86"), 0, 1, 86, 3},
+        /* Gone from the files for good, what they said of it is forgotten. */
+        {API_DELETE, NULL, 0, 0, 0, 3},
+        {NO_A, NULL, 0, 0, 0, 3},
+        {A_FILE, BACKEND_PORT("a", "86"), 0, 0, 0, 3}, /* it was a moment only */
+        {NO_A, NULL, 0, 0, 0, 3},
+        {RESTART, NULL, 0, 0, 0, 3},
+        {LOOK, NULL, 0, 0, 0, 3},
+        {A_FILE, BACKEND_PORT("a", "86"), 0, 1, 86, 3},
+        {NO_A, NULL, 0, 0, 86, 3},
+        {RESTART, NULL, 0, 0, 86, 3},
+        {A_FILE, BACKEND_PORT("a", "86"), 0, 0, 86, 3},
+        /* A store without records: applied as ever, and nobody knows whose the change was. */
+        {NO_RECORD, NULL, 0, 0, 86, 3},
+        {API_PUT, NULL, 7777, 0, 7777, 3},
+        {NO_RECORD, NULL, 0, 1, 86, 3},
+        {API_PUT, NULL, 7777, 0, 7777, 3},
+        {RESTART, NULL, 0, 0, 7777, 3},
+    };
+    struct site s;
+    setup(&s, dir, 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int changed = do_act(&s, rows[i].act, rows[i].text, rows[i].api_port);
+        if (changed != rows[i].changed)
+            fail_msg("row %zu: %d", i, changed);
+        if (port_of(&s, "a") != rows[i].port)
+            fail_msg("row %zu: port %d", i, (int)port_of(&s, "a"));
+        if (events(&s, "Backend", "Overwritten") != rows[i].told)
+            fail_msg("row %zu: told %u times", i, events(&s, "Backend", "Overwritten"));
+    }
+    teardown(&s);
+}
+
+/* What is immutable is checked where something is put, and there alone. */
+static void what_is_not_put_is_not_refused(void **unused)
+{
+    struct site s;
+    struct wt_err err;
+    setup(&s, dir, 1);
+    write_file(&s, "/site/class.yaml",
+               "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\n"
+               "metadata: {name: watari}\nspec: {controllerName: watari.dev/gateway}\n");
     assert_int_equal(apply_later(&s), 1);
-    assert_int_equal(port_of(&s, "a"), 80);
-    assert_int_equal(apply_later(&s), 0);
+    assert_int_equal(
+        control_store_delete(s.store, model_kind_gateway_class, NULL, "watari", 0, 0, NULL, NULL),
+        0);
+    json_t *other = json_pack("{s:s, s:s, s:{s:s}, s:{s:s}}", "apiVersion",
+                              "gateway.networking.k8s.io/v1", "kind", "GatewayClass", "metadata",
+                              "name", "watari", "spec", "controllerName", "example.com/another");
+    assert_int_equal(control_store_create(s.store, other, 0, NULL, NULL), 0);
+    json_decref(other);
+    write_file(&s, "/site/b.yaml", BACKEND("b"));
+    pass(&s, LATER_MS);
+    int r = apply(&s, &err);
+    if (r != 1)
+        fail_msg("%d: %s", r, err.msg);
     teardown(&s);
 }
 
@@ -405,13 +549,15 @@ static void many_changes_let_others_in(void **unused)
     assert_int_equal(backends(&c), CROWD - 1);
     assert_int_equal(port_of(&c.site, "b349"), 80);
     assert_int_equal(port_of(&c.site, "b001"), 7777);
-    assert_int_equal(c.told_rv, CROWD + 3);
-    /* The next change brings back what the API has changed since. */
+    assert_int_equal(c.told_rv, CROWD + 4);
+    assert_int_equal(events(&c.site, "Backend", "Overwritten"), 1);
+    /* The next change of them all takes back what the API has changed since. */
     write_crowd(&c, CROWD, "81");
     assert_int_equal(apply(&c.site, &err), 1);
     assert_int_equal(backends(&c), CROWD);
     assert_int_equal(port_of(&c.site, "b001"), 81);
-    assert_int_equal(c.told_rv, 2 * CROWD + 3);
+    assert_int_equal(c.told_rv, 2 * CROWD + 6);
+    assert_int_equal(events(&c.site, "Backend", "Overwritten"), 3);
     /* Nothing to do: nobody has to wait. */
     unsigned applying = c.applying;
     pass(&c.site, LATER_MS);
@@ -634,9 +780,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_and_empty_files_change_nothing),
         cmocka_unit_test(only_what_changed_is_read),
-        cmocka_unit_test(files_overrule_the_api),
         cmocka_unit_test(parts_of_a_running_migration_are_kept),
-        cmocka_unit_test(what_was_deleted_is_made_anew),
+        cmocka_unit_test(what_is_said_anew_of_one_being_deleted_is_made),
+        cmocka_unit_test(an_object_follows_its_own_text_alone),
+        cmocka_unit_test(what_is_not_put_is_not_refused),
         cmocka_unit_test(many_changes_let_others_in),
         cmocka_unit_test(one_that_has_become_wrong_stops_no_other),
         cmocka_unit_test(many_removals_let_others_in),
