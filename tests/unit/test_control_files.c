@@ -362,65 +362,66 @@ static int do_act(struct site *s, enum act act, const char *text, int port)
     return r;
 }
 
-/* Rows are steps of one story: what `a` is after each, and how often it was told that the API's was
- * undone. */
+/* Steps of one story: what `a` is after each, and how often it was told that the API's was undone.
+ */
+static const struct {
+    enum act act;
+    const char *text;
+    int api_port, changed;
+    int64_t port; /* 0: it is not there */
+    unsigned told;
+} story[] = {
+    {B_FILE, BACKEND("b"), 0, 1, 0, 0},
+    {A_FILE, BACKEND("a"), 0, 1, 80, 0},
+    {API_PUT, NULL, 7777, 0, 7777, 0},
+    {RESTART, NULL, 0, 0, 7777, 0},
+    {SIGHUP_COMES, NULL, 0, 0, 7777, 0},
+    {B_FILE, BACKEND_PORT("b", "81"), 0, 1, 7777, 0},
+    {A_FILE, "# a word\n" BACKEND("a"), 0, 0, 7777, 0},
+    {A_FILE, BACKEND_PORT("a", "82"), 0, 1, 82, 1},
+    {RESTART, NULL, 0, 0, 82, 1},
+    {API_PUT, NULL, 83, 0, 83, 1},
+    {A_FILE, BACKEND_PORT("a", "83"), 0, 0, 83, 1}, /* put where it belongs: nothing is lost */
+    {A_FILE, BACKEND_PORT("a", "84"), 0, 1, 84, 1},
+    {API_DELETE, NULL, 0, 0, 0, 1},
+    {RESTART, NULL, 0, 0, 0, 1},
+    {SIGHUP_COMES, NULL, 0, 0, 0, 1},
+    {B_FILE, BACKEND_PORT("b", "82"), 0, 1, 0, 1},
+    {A_FILE, BACKEND_PORT("a", "85"), 0, 1, 85, 2},
+    {API_DELETE, NULL, 0, 0, 0, 2},
+    {API_PUT, NULL, 7777, 0, 7777, 2}, /* another one of that name */
+    {RESTART, NULL, 0, 0, 7777, 2},
+    {A_FILE, BACKEND_PORT("a", "86"), 0, 1, 86, 3},
+    /* Gone from the files for good, what they said of it is forgotten. */
+    {API_DELETE, NULL, 0, 0, 0, 3},
+    {NO_A, NULL, 0, 0, 0, 3},
+    {A_FILE, BACKEND_PORT("a", "86"), 0, 0, 0, 3}, /* it was a moment only */
+    {NO_A, NULL, 0, 0, 0, 3},
+    {RESTART, NULL, 0, 0, 0, 3},
+    {LOOK, NULL, 0, 0, 0, 3},
+    {A_FILE, BACKEND_PORT("a", "86"), 0, 1, 86, 3},
+    {NO_A, NULL, 0, 0, 86, 3},
+    {RESTART, NULL, 0, 0, 86, 3},
+    {A_FILE, BACKEND_PORT("a", "86"), 0, 0, 86, 3},
+    /* A store without records: applied as ever, and nobody knows whose the change was. */
+    {NO_RECORD, NULL, 0, 0, 86, 3},
+    {API_PUT, NULL, 7777, 0, 7777, 3},
+    {NO_RECORD, NULL, 0, 1, 86, 3},
+    {API_PUT, NULL, 7777, 0, 7777, 3},
+    {RESTART, NULL, 0, 0, 7777, 3},
+};
+
 static void an_object_follows_its_own_text_alone(void **unused)
 {
-    static const struct {
-        enum act act;
-        const char *text;
-        int api_port, changed;
-        int64_t port; /* 0: it is not there */
-        unsigned told;
-    } rows[] = {
-        {B_FILE, BACKEND("b"), 0, 1, 0, 0},
-        {A_FILE, BACKEND("a"), 0, 1, 80, 0},
-        {API_PUT, NULL, 7777, 0, 7777, 0},
-        {RESTART, NULL, 0, 0, 7777, 0},
-        {SIGHUP_COMES, NULL, 0, 0, 7777, 0},
-        {B_FILE, BACKEND_PORT("b", "81"), 0, 1, 7777, 0},
-        {A_FILE, "# a word\n" BACKEND("a"), 0, 0, 7777, 0},
-        {A_FILE, BACKEND_PORT("a", "82"), 0, 1, 82, 1},
-        {RESTART, NULL, 0, 0, 82, 1},
-        {API_PUT, NULL, 83, 0, 83, 1},
-        {A_FILE, BACKEND_PORT("a", "83"), 0, 0, 83, 1}, /* put where it belongs: nothing is lost */
-        {A_FILE, BACKEND_PORT("a", "84"), 0, 1, 84, 1},
-        {API_DELETE, NULL, 0, 0, 0, 1},
-        {RESTART, NULL, 0, 0, 0, 1},
-        {SIGHUP_COMES, NULL, 0, 0, 0, 1},
-        {B_FILE, BACKEND_PORT("b", "82"), 0, 1, 0, 1},
-        {A_FILE, BACKEND_PORT("a", "85"), 0, 1, 85, 2},
-        {API_DELETE, NULL, 0, 0, 0, 2},
-        {API_PUT, NULL, 7777, 0, 7777, 2}, /* another one of that name */
-        {RESTART, NULL, 0, 0, 7777, 2},
-        {A_FILE, BACKEND_PORT("a", "86"), 0, 1, 86, 3},
-        /* Gone from the files for good, what they said of it is forgotten. */
-        {API_DELETE, NULL, 0, 0, 0, 3},
-        {NO_A, NULL, 0, 0, 0, 3},
-        {A_FILE, BACKEND_PORT("a", "86"), 0, 0, 0, 3}, /* it was a moment only */
-        {NO_A, NULL, 0, 0, 0, 3},
-        {RESTART, NULL, 0, 0, 0, 3},
-        {LOOK, NULL, 0, 0, 0, 3},
-        {A_FILE, BACKEND_PORT("a", "86"), 0, 1, 86, 3},
-        {NO_A, NULL, 0, 0, 86, 3},
-        {RESTART, NULL, 0, 0, 86, 3},
-        {A_FILE, BACKEND_PORT("a", "86"), 0, 0, 86, 3},
-        /* A store without records: applied as ever, and nobody knows whose the change was. */
-        {NO_RECORD, NULL, 0, 0, 86, 3},
-        {API_PUT, NULL, 7777, 0, 7777, 3},
-        {NO_RECORD, NULL, 0, 1, 86, 3},
-        {API_PUT, NULL, 7777, 0, 7777, 3},
-        {RESTART, NULL, 0, 0, 7777, 3},
-    };
     struct site s;
     setup(&s, dir, 1);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        int changed = do_act(&s, rows[i].act, rows[i].text, rows[i].api_port);
-        if (changed != rows[i].changed)
+    for (size_t i = 0; i < sizeof(story) / sizeof(story[0]); i++) {
+        int changed = do_act(&s, story[i].act, story[i].text, story[i].api_port);
+        if (changed != story[i].changed)
             fail_msg("row %zu: %d", i, changed);
-        if (port_of(&s, "a") != rows[i].port)
+        if (port_of(&s, "a") != story[i].port)
             fail_msg("row %zu: port %d", i, (int)port_of(&s, "a"));
-        if (events(&s, "Backend", "Overwritten") != rows[i].told)
+        if (events(&s, "Backend", "Overwritten") != story[i].told)
             fail_msg("row %zu: told %u times", i, events(&s, "Backend", "Overwritten"));
     }
     teardown(&s);
