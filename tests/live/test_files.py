@@ -1,5 +1,10 @@
 """Watched files beside the API: an object follows its own text in the files, and nothing else does anything to it."""
 
+import collections
+import json
+import os
+import subprocess
+
 import pytest
 import rig
 from crossing_rig import BACKENDS, GATEWAYS, Service, backend, route, standing_alone
@@ -72,8 +77,10 @@ def port_of(up, name):
 
 def told(up):
     """About whom it was said that a file undid what came through the API, and how often."""
-    events = up.events("Overwritten")
-    return {(e["involvedObject"]["kind"], e["involvedObject"]["name"]): e["count"] for e in events}
+    n = collections.Counter()
+    for e in up.events("Overwritten"):
+        n[e["involvedObject"]["kind"], e["involvedObject"]["name"]] += e["count"]
+    return dict(n)
 
 
 def backend_of(up):
@@ -132,3 +139,36 @@ def test_after_a_lost_store_all_is_as_the_files_say(up):
     up.lose_store()
     up.wait_ready()
     assert port_of(up, "spare") == 2001 and port_of(up, "gone") == 3001 and told(up) == {}
+
+
+def cli(up, *words, stdin=""):
+    """What it warned of."""
+    done = subprocess.run([rig.binary(), *words, "--state-dir", str(up.state)], input=stdin, capture_output=True, text=True,
+                          timeout=60, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_what_the_cli_warns_of_is_what_happens(up):
+    comes = ("warning: Backend/spare comes from a file that watari follows: change it there too, or the next change of it there "
+             "takes this one back\n")  # fmt: skip
+    came = ("warning: Backend/spare came from a file that watari follows: take it out there too, or the next change of it there "
+            "makes it again\n")  # fmt: skip
+    up.write("spare.yaml", backend("spare", 2001))
+    rig.wait_for(lambda: port_of(up, "spare") == 2001, 15, "the Backend of the file")
+    assert cli(up, "apply", "-f", "-", stdin=json.dumps(backend("spare", 7777))) == comes
+    assert port_of(up, "spare") == 7777
+    up.write("spare.yaml", backend("spare", 2002))
+    rig.wait_for(lambda: port_of(up, "spare") == 2002, 15, "the change to be taken back")
+    assert cli(up, "delete", "backend", "spare") == came
+    assert port_of(up, "spare") is None
+    up.write("spare.yaml", backend("spare", 2003))
+    rig.wait_for(lambda: port_of(up, "spare") == 2003, 15, "it to be made again")
+    # Changed there too, nothing is taken back; the same of one that is taken out.
+    cli(up, "apply", "-f", "-", stdin=json.dumps(backend("spare", 2004)))
+    up.write("spare.yaml", backend("spare", 2004))
+    change_another(up, 1001)
+    cli(up, "delete", "backend", "spare")
+    up.remove("spare.yaml")
+    change_another(up, 1002)
+    assert port_of(up, "spare") is None and told(up) == {("Backend", "spare"): 2}
