@@ -68,6 +68,7 @@ struct control_files {
     int64_t rest_ms;
     int64_t removal_ms;             /* when its removals may be carried out; 0: there are none */
     uint64_t kept, deleting;        /* what was said to be so, as a hash; 0: nothing is */
+    uint64_t warned;                /* of what */
     int watches[CONTROL_FILES_MAX]; /* 0: none */
     bool unwatchable[CONTROL_FILES_MAX]; /* said already */
     struct control_files_stats stats;
@@ -177,11 +178,19 @@ static void check_updates(const struct control_files *f, const struct control_fi
 static int sentence(const struct model_errors *errors, struct wt_err *err)
 {
     char text[sizeof(err->msg)];
-    model_errors_text(errors, text, sizeof(text));
-    size_t n = strlen(text);
-    while (n && text[n - 1] == '\n')
-        text[--n] = 0;
-    return wt_fail(err, WT_EINVAL, "%s", text);
+    return wt_fail(err, WT_EINVAL, "%s", model_errors_sentence(errors, text, sizeof(text)));
+}
+
+/* Removals look at all files again, as long as one of them cannot be carried out. */
+static void warn(struct control_files *f, const struct model_errors *errors)
+{
+    static const struct wt_hash_key key = {0x66696c6573, 0x7761726e};
+    uint64_t now = 0;
+    for (unsigned i = 0; i < errors->n_warnings; i++)
+        now += wt_hash_str(key, wt_str_z(errors->warnings[i].text)) | 1;
+    for (unsigned i = 0; now != f->warned && i < errors->n_warnings; i++)
+        wt_log(WT_LOG_WARN, "%s", errors->warnings[i].text);
+    f->warned = now;
 }
 
 static int check_all(struct control_files *f, struct wt_err *err)
@@ -194,8 +203,8 @@ static int check_all(struct control_files *f, struct wt_err *err)
         code = wt_fail(err, WT_ENOMEM, "out of memory");
     for (size_t i = 0; code == 0 && errors.n_errors == 0 && i < f->set.n_files; i++)
         check_updates(f, f->set.files[i], &errors);
-    for (unsigned i = 0; code == 0 && errors.n_errors == 0 && i < errors.n_warnings; i++)
-        wt_log(WT_LOG_WARN, "%s", errors.warnings[i].text);
+    if (code == 0 && errors.n_errors == 0)
+        warn(f, &errors);
     if (code == 0 && errors.n_errors)
         code = sentence(&errors, err);
     model_errors_done(&errors);

@@ -26,6 +26,8 @@ void model_errors_done(struct model_errors *e);
 
 /* All errors, one a line, terminated; `out` is cut if it is too small. Returns out. */
 char *model_errors_text(const struct model_errors *e, char *out, size_t size);
+/* The same on one line, for a log or an Event. */
+char *model_errors_sentence(const struct model_errors *e, char *out, size_t size);
 
 /* Checks one document. `lines` and `file` may be NULL (input from the API). 0, or WT_EINVAL when
  * errors were added. */

@@ -81,14 +81,25 @@ void model_errors_done(struct model_errors *e)
     *e = (struct model_errors){0};
 }
 
-char *model_errors_text(const struct model_errors *e, char *out, size_t size)
+static char *join(const struct model_errors *e, const char *between, char *out, size_t size)
 {
     size_t at = 0;
     if (size)
         out[0] = 0;
     for (unsigned i = 0; i < e->n_errors && at < size; i++)
-        at += (size_t)snprintf(out + at, size - at, "%s%s", i ? "\n" : "", e->errors[i].text);
+        at += (size_t)snprintf(out + at, size - at, "%s%s", i ? between : "", e->errors[i].text);
     if (e->n_more && at < size)
-        snprintf(out + at, size - at, "%s%u more", e->n_errors ? "\nand " : "", e->n_more);
+        snprintf(out + at, size - at, "%s%s%u more", e->n_errors ? between : "",
+                 e->n_errors ? "and " : "", e->n_more);
     return out;
+}
+
+char *model_errors_text(const struct model_errors *e, char *out, size_t size)
+{
+    return join(e, "\n", out, size);
+}
+
+char *model_errors_sentence(const struct model_errors *e, char *out, size_t size)
+{
+    return join(e, "; ", out, size);
 }

@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -263,6 +264,77 @@ static void parts_of_a_running_migration_are_kept(void **unused)
     assert_int_equal(control_store_count(s.store, model_kind_migration), 0);
     assert_int_equal(control_store_count(s.store, model_kind_backend), 1);
     assert_int_equal(events(&s, "Files", "Removed"), 2);
+    teardown(&s);
+}
+
+/* Lines of standard error, where the log goes, of `n` later readings. */
+static unsigned warnings_of(struct site *s, int n, const char *part)
+{
+    char text[4096];
+    int real = dup(STDERR_FILENO), log = memfd_create("log", MFD_CLOEXEC);
+    unsigned lines = 0;
+    assert_true(real >= 0 && log >= 0);
+    dup2(log, STDERR_FILENO);
+    wt_log_set_level(WT_LOG_WARN);
+    for (int i = 0; i < n; i++)
+        apply_later(s);
+    wt_log_set_level(WT_LOG_ERROR);
+    dup2(real, STDERR_FILENO);
+    ssize_t len = pread(log, text, sizeof(text) - 1, 0);
+    assert_true(len >= 0);
+    text[len] = 0;
+    for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
+        lines++;
+    close(log);
+    close(real);
+    return lines;
+}
+
+#define ROUTE_TO(names)                                                                            \
+    "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\n"        \
+    "spec: {parentRefs: [{name: web}], rules: [{backendRefs: [" names "]}]}\n"
+#define TO(name) "{group: watari.dev, kind: Backend, name: " name "}"
+
+static void a_warning_is_told_once(void **unused)
+{
+    static const struct {
+        const char *text;
+        unsigned told; /* in four readings */
+    } rows[] = {
+        {BACKEND("old") BACKEND("new") MIGRATION, 0},
+        {ROUTE_TO(TO("lost")), 1},
+        {ROUTE_TO(TO("lost")) BACKEND("b"), 0},
+        {ROUTE_TO(TO("lost") ", " TO("gone")) BACKEND("b"), 1},
+        {BACKEND("b"), 0},
+        {ROUTE_TO(TO("lost")) BACKEND("b"), 1},
+    };
+    struct site s;
+    setup(&s, dir, 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        write_file(&s, "/site/site.yaml", rows[i].text);
+        unsigned told = warnings_of(&s, 4, "default/lost");
+        if (told != rows[i].told)
+            fail_msg("row %zu: told %u times", i, told);
+        if (i == 0)
+            set_weight(&s, 50); /* from here on three are kept */
+    }
+    assert_int_equal(control_store_count(s.store, model_kind_migration), 1);
+    teardown(&s);
+}
+
+static void several_errors_are_one_sentence(void **unused)
+{
+    struct site s;
+    struct wt_err err;
+    setup(&s, dir, 1);
+    write_file(&s, "/site/site.yaml", BACKEND_PORT("a", "0") BACKEND_PORT("b", "99999"));
+    assert_int_equal(apply(&s, &err), WT_EINVAL);
+    assert_null(strchr(err.msg, '\n'));
+    assert_non_null(strstr(err.msg, "; /site/site.yaml: line "));
+    json_t *list = control_store_list(s.store, model_kind_event, NULL);
+    const json_t *event = json_array_get(list, 0);
+    assert_string_equal(json_string_value(json_object_get(event, "message")), err.msg);
+    json_decref(list);
     teardown(&s);
 }
 
@@ -791,6 +863,8 @@ int main(void)
         cmocka_unit_test(a_reading_may_end_in_any_pause),
         cmocka_unit_test(a_full_disk_ends_between_batches),
         cmocka_unit_test(each_call_fails_once),
+        cmocka_unit_test(a_warning_is_told_once),
+        cmocka_unit_test(several_errors_are_one_sentence),
         cmocka_unit_test(text_that_is_no_object_is_refused),
         cmocka_unit_test(a_path_that_is_no_file_is_refused),
     };
