@@ -331,6 +331,7 @@ static bool step_pause(struct control_work *w, const struct model_migration_step
     struct control_migration_state *n = w->next;
     bool endless = !step->pause->has_duration;
     if (endless) {
+        n->paused_until_ms = 0;
         if (n->phase != MODEL_PHASE_PAUSED)
             control_work_event(w, false, "Paused",
                                "step %" PRId64 "/%" PRIu32 " waits to be promoted",
@@ -338,8 +339,8 @@ static bool step_pause(struct control_work *w, const struct model_migration_step
         control_work_say(w, MODEL_PHASE_PAUSED, "waits to be promoted");
         return false;
     }
-    if (!n->paused_until_ms)
-        n->paused_until_ms = n->step_started_ms + step->pause->duration_ms;
+    /* Always anew: its user may have changed how long it is. */
+    n->paused_until_ms = n->step_started_ms + step->pause->duration_ms;
     if (w->now_ms < n->paused_until_ms) {
         control_work_say(w, MODEL_PHASE_PAUSED, "pauses at %.15g %%", n->weight);
         requeue(w, n->paused_until_ms - w->now_ms);
