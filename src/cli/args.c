@@ -87,7 +87,7 @@ static int store_bytes(const struct cli_option *o, const char *value, struct wt_
                    value);
 }
 
-static int store(const struct cli_option *o, const char *value, struct wt_err *err)
+int cli_args_store(const struct cli_option *o, const char *value, struct wt_err *err)
 {
     uint64_t n;
     struct cli_texts *list = o->out;
@@ -155,7 +155,7 @@ static int parse_option(int argc, char **argv, int *at, const struct cli_option 
             return wt_fail(err, WT_EINVAL, "--%s needs a value: %s", o->name, o->value);
         value = argv[++*at];
     }
-    return store(o, value, err);
+    return cli_args_store(o, value, err);
 }
 
 int cli_args_parse(int argc, char **argv, const struct cli_option *options, unsigned n_options,

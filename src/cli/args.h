@@ -39,6 +39,9 @@ struct cli_option {
 int cli_args_parse(int argc, char **argv, const struct cli_option *options, unsigned n_options,
                    struct cli_texts *operands, struct wt_err *err);
 
+/* One value into its option's output; WT_EINVAL with the option's name. */
+int cli_args_store(const struct cli_option *o, const char *value, struct wt_err *err);
+
 struct cli_usage {
     const char *command; /* "get" */
     const char *line;    /* "get KIND [NAME…]" */

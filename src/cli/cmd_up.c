@@ -180,7 +180,41 @@ static void plan_proxy(struct up *u, struct cli_child *c)
         say(&proxy, NULL, "--sandbox");
 }
 
-/* ---- the first start ---- */
+/* ---- before anything is started ---- */
+
+/* The proxy's own options go to it as they were written: it would end with a sentence each time it
+ * is started. */
+static int check_proxy_options(const struct up *u, struct wt_err *err)
+{
+    union {
+        unsigned count;
+        int64_t ms;
+        uint64_t bytes;
+    } unused;
+    const struct {
+        const char *name, *text;
+        enum cli_option_kind kind;
+    } rows[] = {
+        {"workers", u->workers, CLI_COUNT},
+        {"header-timeout", u->header_timeout, CLI_DURATION},
+        {"body-timeout", u->body_timeout, CLI_DURATION},
+        {"idle-timeout", u->idle_timeout, CLI_DURATION},
+        {"max-request-bytes", u->request_bytes, CLI_BYTES},
+        {"max-connections-per-client", u->client_conns, CLI_COUNT},
+        {"memory-limit", u->memory, CLI_BYTES},
+    };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof rows / sizeof rows[0]; i++) {
+        const struct cli_option option = {
+            .name = rows[i].name, .kind = rows[i].kind, .out = &unused};
+        r = rows[i].text ? cli_args_store(&option, rows[i].text, err) : 0;
+    }
+    if (r == 0 && u->log_format && strcmp(u->log_format, "text") != 0 &&
+        strcmp(u->log_format, "json") != 0)
+        r = wt_fail(err, WT_EINVAL, "--access-log-format is text or json, not \"%s\"",
+                    u->log_format);
+    return r;
+}
 
 static bool is_first_start(const struct up *u)
 {
@@ -374,11 +408,11 @@ int cli_up(int argc, char **argv)
     if (!cli_args_begin(&usage, argc, argv, options, sizeof options / sizeof options[0], &operands,
                         &code))
         return code;
-    if (operands.n) {
-        wt_fail(&u.err, WT_EINVAL, "\"%s\" is no option; did you mean -f %s?", operands.items[0],
-                operands.items[0]);
+    int r = operands.n ? wt_fail(&u.err, WT_EINVAL, "\"%s\" is no option; did you mean -f %s?",
+                                 operands.items[0], operands.items[0])
+                       : check_proxy_options(&u, &u.err);
+    if (r < 0)
         return cli_args_wrong(&usage, &u.err);
-    }
     if (strcmp(u.access_log, "/dev/stdout") == 0) /* another user cannot open it again */
         u.access_log = "-";
     cli_places_init(&u.places, u.state_dir);

@@ -280,6 +280,11 @@ def test_help_of_nothing(alone):
     (["validate"], "name a file"),
     (["apply", "-A", "-f", "x"], "leave -A out"),
     (["plan", "-A", "-f", "x"], "leave -A out"),
+    # A place that cannot be made: whatever is not checked first ends there.
+    (["up", "--state-dir", "/dev/null/s", "--workers", "x"], "--workers takes a whole number"),
+    (["up", "--state-dir", "/dev/null/s", "--idle-timeout", "soon"], "--idle-timeout takes a duration"),
+    (["up", "--state-dir", "/dev/null/s", "--memory-limit", "all"], "--memory-limit takes bytes"),
+    (["up", "--state-dir", "/dev/null/s", "--access-log-format", "xml"], "--access-log-format is text or json"),
 ])
 def test_wrong_usage_is_one_sentence(alone, words, part):
     done = subprocess.run([alone.binary, *words], capture_output=True, text=True, timeout=60)
