@@ -25,7 +25,9 @@ struct apply {
 static const struct cli_usage usage = {
     "apply", "apply -f FILE|DIR",
     "Creates or updates the objects of the files. All are checked before the first is written:\n"
-    "one that is wrong changes nothing.",
+    "one that is wrong changes nothing. A metadata.resourceVersion in the file, as `get -o yaml` "
+    "prints it,\n"
+    "refuses what others have changed since.",
     .examples = {"apply -f site.yaml", "apply -f sites/ -f more.yaml",
                  "apply -f site.yaml --dry-run    # asks the server, changes nothing",
                  "get migration shop -o yaml | watari apply -f -"},
@@ -57,6 +59,11 @@ static int write_one(const struct apply *a, const json_t *wanted, const char *na
     json_decref(made);
     json_decref(current);
     return r;
+    r = current ? cli_check_fresh(wanted, current, err) : 0;
+    if (r < 0) {
+        json_decref(current);
+        return r;
+    }
 }
 
 static int namespace_of(const struct apply *a, const struct model_doc *doc, const char **out,

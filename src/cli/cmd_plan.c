@@ -191,6 +191,8 @@ static int plan_one(struct plan *p, const struct model_doc *doc, const char *lab
     int r = current_of(p, doc, namespace, &current, err);
     if (r == 0) {
         made = cli_merge(doc->json, current, namespace);
+    if (r == 0 && current)
+        r = cli_check_fresh(doc->json, current, err);
         r = made ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
     }
     if (r == 0 && current)

@@ -276,6 +276,33 @@ static void keep_annotations(json_t *meta, const json_t *current)
     }
 }
 
+static bool is_same(const json_t *a, const json_t *b, const char *path)
+{
+    const json_t *x = cli_at(a, path), *y = cli_at(b, path);
+    return x && y ? json_equal(x, y) : !json_object_size(x) && !json_object_size(y);
+}
+
+/* A status is written every second while there is traffic: that is nobody's change. The generation
+ * tells of the spec only. */
+int cli_check_fresh(const json_t *wanted, const json_t *current, struct wt_err *err)
+{
+    const char *read = cli_text_at(wanted, "metadata.resourceVersion"),
+               *now = cli_text_at(current, "metadata.resourceVersion");
+    if (!*read || strcmp(read, now) == 0)
+        return 0;
+    if (cli_at(wanted, "metadata.uid") && cli_at(wanted, "metadata.generation") &&
+        json_equal(cli_at(wanted, "metadata.uid"), cli_at(current, "metadata.uid")) &&
+        json_equal(cli_at(wanted, "metadata.generation"), cli_at(current, "metadata.generation")) &&
+        is_same(wanted, current, "metadata.labels") &&
+        is_same(wanted, current, "metadata.annotations"))
+        return 0;
+    return wt_fail(err, WT_ECONFLICT,
+                   "changed by someone else since it was read (resourceVersion %s, now %s): get it "
+                   "again and make your change there; without metadata.resourceVersion the file "
+                   "overwrites it",
+                   read, now);
+}
+
 json_t *cli_merge(const json_t *wanted, const json_t *current, const char *namespace)
 {
     static const char *const servers[] = {"uid",          "resourceVersion",   "generation",

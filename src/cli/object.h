@@ -52,6 +52,10 @@ int cli_fetch(const struct cli_client *c, const struct model_kind *kind, const c
 int cli_put(const struct cli_client *c, const json_t *doc, bool replace, const char *sub,
             bool dry_run, json_t **out, struct wt_err *err);
 
+/* WT_ECONFLICT when `wanted` names a resourceVersion, and its spec, labels or annotations have been
+ * changed since. */
+int cli_check_fresh(const json_t *wanted, const json_t *current, struct wt_err *err);
+
 /* The document to store: `wanted` with defaults, in the namespace, with what of `current` (may be
  * NULL) is not the writer's to say. NULL without memory. A new reference. */
 json_t *cli_merge(const json_t *wanted, const json_t *current, const char *namespace);

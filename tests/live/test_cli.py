@@ -374,6 +374,20 @@ def test_apply_takes_what_get_gives(cli):
             assert all(line.endswith(" unchanged") for line in cli.ok("apply", "-f", path).splitlines()), text
 
 
+def test_apply_refuses_what_others_have_changed_since(cli):
+    cli.ok("apply", "-f", cli.file(BACKEND % ("b", 80)))
+    read = cli.ok("get", "be", "b", "-o", "yaml")
+    one, two = cli.file(read.replace("port: 80", "port: 81")), cli.file(read.replace("port: 80", "port: 82"), "two.yaml")
+    assert "configured" in cli.ok("apply", "-f", one)
+    for words in (["plan", "-f", two], ["apply", "-f", two, "--dry-run"], ["apply", "-f", two]):
+        sentence = cli.fails(1, *words)
+        assert "changed by someone else since it was read" in sentence and "get it again" in sentence, sentence
+    port = lambda: cli.json("be", "b")["spec"]["endpoints"][0]["port"]
+    assert port() == 81
+    free = re.sub(r"(?m)^  resourceVersion: .*\n", "", Path(two).read_text())
+    assert "resourceVersion" not in free and "configured" in cli.ok("apply", "-f", cli.file(free)) and port() == 82
+
+
 def test_what_is_named_is_looked_for_on_the_server_too(cli):
     cli.ok("apply", "-n", "two", "-f", cli.file(ALL.split("---\n", 1)[1].rsplit("---", 1)[0], "site.yaml"))
     mig = cli.file(MIGRATION, "mig.yaml")
