@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/docs.h"
 #include "cli/object.h"
+#include "cli/stand.h"
 #include "model/diff.h"
 
 #include <stdio.h>
@@ -33,6 +34,21 @@ static const struct cli_usage usage = {
                  "get migration shop -o yaml | watari apply -f -"},
     .hidden = {"all-namespaces"}};
 
+/* What would be taken for done, though it is not. */
+static void warn(const struct apply *a, const json_t *made, const json_t *current)
+{
+    char label[400], text[512];
+    const struct model_kind *kind = model_kind_of(made);
+    if (cli_is_from_file(current))
+        fprintf(stderr,
+                "warning: %s/%s comes from a file that watari follows: change it there too, or the "
+                "next change of it there takes this one back\n",
+                kind->name, model_name(made));
+    if (kind == model_kind_migration && cli_stand_edited(made, current, text, sizeof(text)))
+        fprintf(stderr, "warning: %s %s\n", cli_label(kind, model_name(made), label, sizeof(label)),
+                text);
+}
+
 /* "created", "configured", "unchanged" */
 static int write_one(const struct apply *a, const json_t *wanted, const char *namespace,
                      const char **out_word, struct wt_err *err)
@@ -43,6 +59,11 @@ static int write_one(const struct apply *a, const json_t *wanted, const char *na
     int r = cli_get_object(&a->client, kind, namespace, model_name(wanted), &current, err);
     if (r < 0 && r != WT_ENOENT)
         return r;
+    r = current ? cli_check_fresh(wanted, current, err) : 0;
+    if (r < 0) {
+        json_decref(current);
+        return r;
+    }
     json_t *made = cli_merge(wanted, current, namespace);
     r = made ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
     if (r == 0 && current)
@@ -50,20 +71,12 @@ static int write_one(const struct apply *a, const json_t *wanted, const char *na
     *out_word = !current ? "created" : diff.n ? "configured" : "unchanged";
     if (r == 0 && (!current || diff.n))
         r = cli_put(&a->client, made, current != NULL, NULL, a->trial, NULL, err);
-    if (r == 0 && diff.n && !a->quiet && cli_is_from_file(current))
-        fprintf(stderr,
-                "warning: %s/%s comes from a file that watari follows: change it there too, or the "
-                "next change of it there takes this one back\n",
-                kind->name, model_name(wanted));
+    if (r == 0 && diff.n && !a->quiet)
+        warn(a, made, current);
     model_diff_done(&diff);
     json_decref(made);
     json_decref(current);
     return r;
-    r = current ? cli_check_fresh(wanted, current, err) : 0;
-    if (r < 0) {
-        json_decref(current);
-        return r;
-    }
 }
 
 static int namespace_of(const struct apply *a, const struct model_doc *doc, const char **out,

@@ -34,7 +34,8 @@ static const struct cli_usage usage = {
     "one\n"
     "host of either side carries then, and the least fault that its guard would find while the "
     "step\n"
-    "stays.",
+    "stays. Told is what happens from where it stands: steps that have been passed do nothing any "
+    "more.",
     .examples = {"plan -f site.yaml", "plan -f site.yaml --requests-per-second 200 --users 5000",
                  "plan --offline -f site.yaml    # no server is asked",
                  "plan -f site.yaml -o json"},
@@ -172,13 +173,14 @@ static int effects(struct plan *p, const json_t *made, const json_t *current)
                                     side_of(p, made, cli_text_at(made, "spec.to.name"))};
     if (p->items) {
         json_t *item = json_array_get(p->items, json_array_size(p->items) - 1);
-        return json_object_set_new(item, "effects", cli_effects_json(made, &load, &sides)) < 0
+        return json_object_set_new(item, "effects",
+                                   cli_effects_json(made, current, &load, &sides)) < 0
                    ? WT_ENOMEM
                    : 0;
     }
     if (current && cli_at(current, "status.phase"))
         wt_buf_printf(&p->out, "  now: %s\n", cli_migration_summary(current, summary));
-    return cli_effects(made, &load, &sides, &p->out);
+    return cli_effects(made, current, &load, &sides, &p->out);
 }
 
 static int plan_one(struct plan *p, const struct model_doc *doc, const char *label,
@@ -189,10 +191,10 @@ static int plan_one(struct plan *p, const struct model_doc *doc, const char *lab
     json_t *current = NULL, *made = NULL;
     struct model_diff diff = {0};
     int r = current_of(p, doc, namespace, &current, err);
-    if (r == 0) {
-        made = cli_merge(doc->json, current, namespace);
     if (r == 0 && current)
         r = cli_check_fresh(doc->json, current, err);
+    if (r == 0) {
+        made = cli_merge(doc->json, current, namespace);
         r = made ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
     }
     if (r == 0 && current)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "cli/migrate.h"
+#include "cli/stand.h"
 #include "cli/table.h"
 #include "health/evidence.h"
 #include "model/slots.h"
@@ -77,8 +78,10 @@ static void add_stay(struct cli_table *t, struct stay stay)
 struct effect {
     const json_t *step;
     size_t index;
-    bool weighted; /* all below is of such a step */
-    double weight;
+    bool passed;   /* it does nothing any more */
+    bool weighted; /* all below is of such a step that is not passed */
+    double asked;
+    double weight;  /* in force then: never less than before */
     unsigned moved; /* slots */
     struct stay stay;
     double seconds; /* for which `least` is told */
@@ -90,17 +93,19 @@ static bool compares(const struct effect *e)
     return e->weight < 100;
 }
 
-static struct effect effect_of(const json_t *doc, size_t i, unsigned *slots,
-                               const struct cli_load *load)
+static struct effect effect_of(const json_t *doc, size_t i, const struct cli_stand *stand,
+                               unsigned *slots, const struct cli_load *load)
 {
     const json_t *steps = cli_at(doc, "spec.steps"), *step = json_array_get(steps, i);
-    struct effect e = {.step = step, .index = i, .weighted = json_object_get(step, "setWeight")};
+    struct effect e = {.step = step, .index = i, .passed = i < stand->at};
+    e.weighted = !e.passed && json_object_get(step, "setWeight");
     if (!e.weighted)
         return e;
-    e.weight = cli_number_at(step, "setWeight");
+    e.asked = cli_number_at(step, "setWeight");
+    e.weight = e.asked > stand->weight ? e.asked : stand->weight;
     e.stay = stay_of(steps, i);
     unsigned after = model_slots_quota(e.weight);
-    e.moved = after > *slots ? after - *slots : *slots - after;
+    e.moved = after > *slots ? after - *slots : 0;
     *slots = after;
     e.seconds = e.stay.endless && e.stay.seconds < SECONDS_ASSUMED ? SECONDS_ASSUMED
                 : e.stay.seconds > 0                               ? e.stay.seconds
@@ -129,11 +134,16 @@ static void add_least(struct cli_table *t, const struct effect *e)
     cli_table_cell(t, text);
 }
 
-static void add_slots(struct cli_table *t, unsigned moved, const struct cli_load *load)
+static void add_slots(struct cli_table *t, const struct effect *e, const struct cli_load *load)
 {
-    char text[96];
-    int n = snprintf(text, sizeof(text), "%u slots", moved);
-    if (load->users > 0)
+    char text[96], percent[32];
+    unsigned moved = e->moved;
+    int n;
+    if (moved)
+        n = snprintf(text, sizeof(text), "%u slot%s", moved, moved == 1 ? "" : "s");
+    else
+        n = snprintf(text, sizeof(text), "stays at %s", cli_percent(e->weight, percent));
+    if (moved && load->users > 0)
         snprintf(text + n, sizeof(text) - (size_t)n, ", about %.0f users",
                  load->users * moved / MODEL_SLOTS);
     cli_table_cell(t, text);
@@ -160,8 +170,10 @@ static void add_step(struct cli_table *t, const struct effect *e, const struct c
     snprintf(number, sizeof(number), "  %zu", e->index + 1);
     cli_table_cell(t, number);
     cli_table_cell(t, cli_step_text(e->step, text));
+    if (e->passed)
+        cli_table_cell(t, "passed");
     if (e->weighted) {
-        add_slots(t, e->moved, load);
+        add_slots(t, e, load);
         add_load(t, e->weight, sides);
         if (compares(e) || !e->stay.none)
             add_stay(t, e->stay);
@@ -212,24 +224,28 @@ static struct cli_load assume(const struct cli_load *load)
     return used;
 }
 
-int cli_effects(const json_t *doc, const struct cli_load *load, const struct cli_sides *sides,
-                struct wt_buf *out)
+int cli_effects(const json_t *doc, const json_t *current, const struct cli_load *load,
+                const struct cli_sides *sides, struct wt_buf *out)
 {
     static const char *const titles[] = {"  STEP",           "DOES",  "MOVES",
                                          "ONE HOST CARRIES", "STAYS", "LEAST FAULT FOUND"};
     const struct cli_load used = assume(load);
+    const struct cli_stand stand = cli_stand_of(doc, current);
     struct cli_table table;
-    unsigned slots = 0;
+    char edited[512];
+    unsigned slots = model_slots_quota(stand.weight);
     cli_table_init(&table);
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
         cli_table_cell(&table, titles[i]);
     cli_table_end_row(&table);
     for (size_t i = 0; i < json_array_size(cli_at(doc, "spec.steps")); i++) {
-        const struct effect e = effect_of(doc, i, &slots, &used);
+        const struct effect e = effect_of(doc, i, &stand, &slots, &used);
         add_step(&table, &e, &used, sides);
     }
     cli_table_write(&table, out);
     cli_table_done(&table);
+    if (cli_stand_edited(doc, current, edited, sizeof(edited)))
+        wt_buf_printf(out, "  %s\n", edited);
     cli_sides_tell(sides, out);
     if (!(load->requests_per_s > 0))
         wt_buf_printf(out,
@@ -250,8 +266,8 @@ static json_t *step_json(const struct effect *e, const struct cli_load *load,
                          const struct cli_sides *sides)
 {
     char text[CLI_STEP_TEXT];
-    json_t *o = json_pack("{s:I, s:s}", "step", (json_int_t)e->index + 1, "does",
-                          cli_step_text(e->step, text));
+    json_t *o = json_pack("{s:I, s:s, s:b}", "step", (json_int_t)e->index + 1, "does",
+                          cli_step_text(e->step, text), "passed", (int)e->passed);
     if (!e->weighted)
         return o;
     double times = cli_sides_times(sides, e->weight);
@@ -260,7 +276,8 @@ static json_t *step_json(const struct effect *e, const struct cli_load *load,
         bool known;
         double value;
     } rows[] = {
-        {"setWeight", true, e->weight},
+        {"setWeight", true, e->asked},
+        {"weight", true, e->weight},
         {"usersMoved", load->users > 0, load->users * e->moved / MODEL_SLOTS},
         {"oldHostPercent", sides->old.hosts, cli_side_load(&sides->old, 100 - e->weight)},
         {"newHostPercent", sides->new.hosts, cli_side_load(&sides->new, e->weight)},
@@ -283,18 +300,22 @@ static json_t *side_json(const struct cli_side *s)
                                 : "");
 }
 
-json_t *cli_effects_json(const json_t *doc, const struct cli_load *load,
+json_t *cli_effects_json(const json_t *doc, const json_t *current, const struct cli_load *load,
                          const struct cli_sides *sides)
 {
     const struct cli_load used = assume(load);
+    const struct cli_stand stand = cli_stand_of(doc, current);
     json_t *steps = json_array();
-    unsigned slots = 0;
+    char edited[512] = "";
+    unsigned slots = model_slots_quota(stand.weight);
+    cli_stand_edited(doc, current, edited, sizeof(edited));
     for (size_t i = 0; i < json_array_size(cli_at(doc, "spec.steps")); i++) {
-        const struct effect e = effect_of(doc, i, &slots, &used);
+        const struct effect e = effect_of(doc, i, &stand, &slots, &used);
         json_array_append_new(steps, step_json(&e, &used, sides));
     }
-    return json_pack("{s:o, s:o, s:o, s:f, s:o}", "old", side_json(&sides->old), "new",
+    return json_pack("{s:o, s:o, s:o, s:f, s:o, s:s}", "old", side_json(&sides->old), "new",
                      side_json(&sides->new), "oldHostPercent",
                      number_or_null(sides->old.hosts, cli_side_load(&sides->old, 100)),
-                     "requestsPerSecond", used.requests_per_s, "steps", steps);
+                     "requestsPerSecond", used.requests_per_s, "steps", steps, "notInForce",
+                     edited);
 }

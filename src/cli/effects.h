@@ -17,10 +17,11 @@ struct cli_load {
 /* Requests per second from the counters of a Migration's status; 0: none. */
 double cli_load_observed(const json_t *migration, int64_t wall_ms);
 
-/* `doc` is a checked Migration with defaults. For people, and for programs (a new reference). */
-int cli_effects(const json_t *doc, const struct cli_load *load, const struct cli_sides *sides,
-                struct wt_buf *out);
-json_t *cli_effects_json(const json_t *doc, const struct cli_load *load,
+/* `doc` is a checked Migration with defaults; told is what its steps do from where `current` (NULL:
+ * there is none) stands. For people, and for programs (a new reference). */
+int cli_effects(const json_t *doc, const json_t *current, const struct cli_load *load,
+                const struct cli_sides *sides, struct wt_buf *out);
+json_t *cli_effects_json(const json_t *doc, const json_t *current, const struct cli_load *load,
                          const struct cli_sides *sides);
 
 #endif

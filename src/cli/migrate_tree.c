@@ -1,7 +1,9 @@
 #include "cli/migrate.h"
 
 #include "base/clock.h"
+#include "cli/stand.h"
 #include "model/errors.h"
+#include "model/slots.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -178,21 +180,34 @@ static void share(const struct tree *t)
     wt_buf_add_char(t->out, '\n');
 }
 
+static void time_left(const struct tree *t)
+{
+    char left[32];
+    int64_t until;
+    if (!wt_time_parse(wt_str_z(cli_text_at(t->doc, "status.pausedUntil")), &until))
+        return;
+    if (json_is_true(cli_at(t->doc, "status.held")))
+        wt_buf_add_str(t->out, WT_STR("  held"));
+    else if (until > t->wall_ms)
+        wt_buf_printf(t->out, "  %s left", cli_span(until - t->wall_ms, left));
+    else
+        wt_buf_add_str(t->out, WT_STR("  time is over"));
+}
+
 static void one_step(const struct tree *t, size_t i, const json_t *step, size_t at)
 {
     static const char *const marks[2][3] = {{"x", ">", " "}, {"✓", "▶", "·"}};
-    char text[CLI_STEP_TEXT], line[160], left[32];
+    char text[CLI_STEP_TEXT], line[160], percent[32];
+    const struct cli_stand stand = cli_stand_of(t->doc, t->doc);
     int which = i < at ? 0 : i == at ? 1 : 2;
-    int64_t until;
     snprintf(line, sizeof(line), "    %s %2zu  %s", marks[t->style->utf8][which], i + 1,
              cli_step_text(step, text));
     paint(t, which == 1 ? "1" : which == 0 ? "32" : "0", line);
-    if (which == 1 && wt_time_parse(wt_str_z(cli_text_at(t->doc, "status.pausedUntil")), &until)) {
-        if (until > t->wall_ms)
-            wt_buf_printf(t->out, "  %s left", cli_span(until - t->wall_ms, left));
-        else
-            wt_buf_add_str(t->out, WT_STR("  time is over"));
-    }
+    if (which == 1)
+        time_left(t);
+    if (cli_stand_belied(t->doc, &stand, i))
+        wt_buf_printf(t->out, "  not in force: passed, %s stays",
+                      cli_percent(stand.weight, percent));
     wt_buf_add_char(t->out, '\n');
 }
 
@@ -239,7 +254,9 @@ static void counts(const struct tree *t)
     }
     wt_buf_printf(
         t->out,
-        "\n  users     %" PRId64 " moves to the new side, %" PRId64 " back (slots, of 65536)%s\n",
+        "\n  users     %u of 65536 slots are on the new side; in all %" PRId64
+        " went there, %" PRId64 " came back%s\n",
+        model_slots_quota(cli_number_at(t->doc, "status.weight")),
         cli_int_at(t->doc, "status.users.moved"), cli_int_at(t->doc, "status.users.movedBack"),
         json_is_false(cli_at(t->doc, "status.stuck")) ? "" : "; users stay on their side");
 }

@@ -592,6 +592,25 @@ def test_plan_changes_nothing(cli):
     assert "spec.to" in cli.fails(2, "plan", "-f", cli.file(moved + "---\n" + BACKEND % ("third", 80)))
 
 
+def test_what_was_passed_is_not_promised(cli):
+    """An edit of a step that has been passed does nothing: whoever makes it is told."""
+    site = ALL.replace("  - setWeight: 25\n", "")
+    cli.ok("apply", "-f", cli.file(site))
+    rig.wait_for(lambda: "Paused" in cli.ok("get", "mig"), what="the migration to pause")
+    cli.ok("migrate", "promote", "shop")
+    edited = cli.file(site.replace("  - pause: {}\n", "  - setWeight: 30\n", 1))
+    sentence = "stays at 0 %: step 2 has begun, those before it do nothing any more; `watari migrate set-weight N shop` moves it now"
+    text = cli.ok("plan", "-f", edited)
+    assert sentence in text and re.search(r"\n  1 +setWeight 30 % +passed *\n", text), text
+    effects = [i for i in json.loads(cli.ok("plan", "-f", edited, "-o", "json"))["items"] if i["kind"] == "Migration"][0]["effects"]
+    assert [s["passed"] for s in effects["steps"]] == [True, False, False] and effects["notInForce"] == sentence
+    assert "not in force" not in cli.ok("migrate", "status", "shop")
+    done = cli("apply", "-f", edited)
+    assert done.returncode == 0 and done.stderr == f"warning: migration.watari.dev/shop {sentence}\n", done
+    assert "1  setWeight 30 %  not in force: passed, 0 % stays" in cli.ok("migrate", "status", "shop")
+    assert sentence not in cli.ok("plan", "-f", edited)
+
+
 # ---- migrate ----
 
 
@@ -688,7 +707,7 @@ def test_a_migration_from_end_to_end(binary, tmp_path, world):
         rig.wait_for(lambda: "25 %" in c.ok("get", "mig"), 20, "25 %")
         rig.wait_for(lambda: {origin_of(port) for _ in range(60)} == {"old", "new"}, 20, "users on both sides")
         status = c.ok("migrate", "status", "shop")
-        assert "25 % asked" in status and "16384 moves to the new side" in status
+        assert "25 % asked" in status and "16384 of 65536 slots are on the new side" in status
         assert "undo: done" in c.ok("migrate", "undo", "shop")
         rig.wait_for(lambda: {origin_of(port) for _ in range(20)} == {"old"}, 20, "all users on the old side again")
         assert "set-weight: done" in c.ok("migrate", "set-weight", "50", "shop")
