@@ -36,8 +36,14 @@ struct proxy_unopened {
 struct proxy_target {
     struct proxy_backend *backend;            /* NULL: there is no such backend (500) */
     struct proxy_migration *migration;        /* NULL: none covers it */
-    struct proxy_backend *sides[PROXY_SIDES]; /* of the migration */
+    struct proxy_backend *sides[PROXY_SIDES]; /* of the migration; NULL: there is no such backend */
 };
+
+/* Whether there is a migration and both its sides. */
+static inline bool proxy_target_whole(const struct proxy_target *t)
+{
+    return t->sides[PROXY_SIDE_OLD] && t->sides[PROXY_SIDE_NEW];
+}
 
 /* A document that is in force as it is: nothing is compiled of it alone. */
 struct proxy_document {

@@ -24,6 +24,8 @@ static void observe(struct proxy_trip *t, bool bad)
     if (!t->shared || t->observed)
         return;
     t->observed = true;
+    if (!proxy_target_whole(t->target)) /* nothing to compare with, nor to go back to */
+        return;
     if (proxy_share_observe(t->target->migration, t->worker->id, &t->share, bad, io_now_ms(),
                             io_wall_ms()) &&
         t->worker->shared->announce)
@@ -258,7 +260,7 @@ static enum proxy_side next_side(const struct proxy_trip *t, const struct proxy_
                                  const struct proxy_tried *tried)
 {
     const struct proxy_migration *m = t->target->migration;
-    if (!t->shared || !m->may_go_back)
+    if (!t->shared || !m->may_go_back || !proxy_target_whole(t->target))
         return t->side;
     if (t->side == PROXY_SIDE_NEW)
         return m->old_retired ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
@@ -273,8 +275,9 @@ static enum proxy_side next_side(const struct proxy_trip *t, const struct proxy_
 static bool asset_elsewhere(struct proxy_trip *t, const struct proxy_try *try)
 {
     const struct proxy_migration *m = t->target->migration;
-    if (!t->shared || !t->share.anonymous || t->attempts > 1 || !try->response ||
-        try->response->status != 404 || !http_method_safe(t->in->request->method) || try->upload)
+    if (!t->shared || !proxy_target_whole(t->target) || !t->share.anonymous || t->attempts > 1 ||
+        !try->response || try->response->status != 404 ||
+        !http_method_safe(t->in->request->method) || try->upload)
         return false;
     enum proxy_side other = t->side == PROXY_SIDE_OLD ? PROXY_SIDE_NEW : PROXY_SIDE_OLD;
     if ((other == PROXY_SIDE_NEW && (m->weight <= 0 || proxy_migration_rolled_back(m))) ||

@@ -89,16 +89,27 @@ static void set_timeouts(struct proxy_trip *t, const struct proxy_policy *p)
     t->deadline_ms = t->request_timeout_ms ? io_now_ms() + t->request_timeout_ms : IO_NEVER;
 }
 
+/* Without users on its new side a Migration is nothing that a missing Backend could take from
+ * anybody: then the route's own ref decides. */
+static bool has_share(const struct proxy_target *target)
+{
+    return target->migration && (proxy_target_whole(target) || target->migration->weight > 0);
+}
+
+/* Of a missing side nothing is known that could move its users: they stay, and are answered as
+ * Gateway API asks (500). A retired one has none. */
 static void decide_side(struct proxy_trip *t)
 {
     const struct proxy_target *target = t->target;
     uint8_t random[MODEL_IDENTITY_BYTES];
-    bool alive[PROXY_SIDES];
+    bool whole = proxy_target_whole(target), alive[PROXY_SIDES];
     for (int s = 0; s < PROXY_SIDES; s++)
-        alive[s] = target->sides[s] && proxy_backend_alive(target->sides[s], io_now_ms());
+        alive[s] = !whole || proxy_backend_alive(target->sides[s], io_now_ms());
     proxy_secret_bytes(t->worker, random, sizeof random);
     proxy_share_decide(target->migration, &t->worker->shared->keys, t->in->request,
                        t->client->peer_host, random, alive, &t->share);
+    if (!target->sides[t->share.side] && target->migration->old_retired)
+        t->share.side = PROXY_SIDE_NEW;
     t->shared = true;
     t->side = t->share.side;
 }
@@ -111,10 +122,9 @@ static bool find_target(struct proxy_trip *t)
     if (target == PROXY_TARGET_NONE)
         return false;
     t->target = &t->pin->config->targets[target];
-    if (t->target->migration && t->target->sides[PROXY_SIDE_OLD] &&
-        t->target->sides[PROXY_SIDE_NEW])
+    if (has_share(t->target))
         decide_side(t);
-    return t->shared || t->target->backend;
+    return t->shared ? t->target->sides[t->side] : t->target->backend;
 }
 
 static void redirect(struct proxy_trip *t)

@@ -553,6 +553,43 @@ def test_a_migration_that_is_over_gives_way_to_a_later_one(world, state, names, 
     assert {client.ask("/", HOST).json["origin"] for _ in range(30)} == {side}
 
 
+@pytest.mark.parametrize("there,missing", [("new", "old"), ("old", "new")])
+@pytest.mark.parametrize("named", ["old", "new"])
+def test_users_of_the_side_that_is_there_stay_when_the_other_has_no_backend(world, state, there, missing, named):
+    site = Site().backend(there, world.origin(there)).simple_route("shop", named)
+    site.migration("shop", 50, userKey={"cookie": "session_id"})
+    proxy = world.proxy(site, state=state)
+    users = [User(proxy, session_id=f"u{i}") for i in range(60)]
+    seen = []
+    for user in users:
+        answers = [user.ask() for _ in range(3)]
+        assert len({a.status for a in answers}) == 1
+        seen += [a.status for a in answers[:1]]
+        assert {a.json["origin"] for a in answers if a.status == 200} <= {there}
+        user.leave()
+    assert set(seen) == {200, 500}  # the missing side's own answer, as Gateway API has it
+    assert 10 < seen.count(500) < 50
+
+
+@pytest.mark.parametrize("phase,weight,named,there", [
+    ("Blocked", 0, "old", "old"), ("Blocked", 0, "new", "new"),  # there is no share: the route decides
+    ("Completed", 100, "new", "new"), ("Completed", 100, "old", "new"), ("Retiring", 100, "old", "new"),
+])
+def test_without_a_share_on_the_missing_side_nobody_misses_it(world, state, phase, weight, named, there):
+    site = Site().backend(there, world.origin(there)).simple_route("shop", named).migration("shop", weight, phase=phase)
+    client = world.client(world.proxy(site, state=state))
+    answers = [client.ask("/", HOST) for _ in range(20)]
+    assert {(a.status, a.json["origin"]) for a in answers} == {(200, there)}
+
+
+def test_the_side_that_is_there_may_fail_when_the_other_has_no_backend(world, state):
+    """There is nobody to ask instead, and nothing to compare with."""
+    site = Site().backend("new", world.origin("new", failing(503))).simple_route("shop", "old").migration("shop", 100)
+    proxy = world.proxy(site, state=state)
+    client = world.client(proxy)
+    assert {client.ask("/", HOST).status for _ in range(60)} == {503}
+
+
 def test_two_migrations_without_a_store_share_no_guard(world, state):
     """Files give no uid: one verdict must not fall on both."""
     bad = world.origin("new", failing())
