@@ -85,6 +85,8 @@ void control_work_set_weight(struct control_work *w, double weight)
     else
         n->moved_back += from - to;
     n->weight = weight;
+    if (weight < 100)
+        n->retired = false; /* the old side is in service again */
     n->table_version++;
     w->evidence_void = true;
     n->stuck = weight > 0;
@@ -96,6 +98,8 @@ const char *control_work_no_way_back(const struct control_work *w)
     const struct model_migration_spec *spec = w->want->spec;
     if (w->next->weight <= 0)
         return NULL;
+    if (!w->seen->old.exists)
+        return "the Backend of spec.from does not exist: users stay until it does";
     if (spec->state == MODEL_STATE_SEPARATE && !spec->allow_data_loss)
         return "users have written on the new side and state is Separate: what they wrote would be "
                "lost; set spec.allowDataLoss: true to go back, or resume";
@@ -440,6 +444,26 @@ static void carry_out_promotion(struct control_work *w)
         step_weight(w, step);
 }
 
+/* What is done is done only as long as the routes say so. Were the object removed then, all users
+ * would go to a side that is out of service. It is a new attempt, for which no verdict on the one
+ * before counts; the old side stays out of service until users are taken back. */
+static void reopen(struct control_work *w)
+{
+    static const char *const why = "no longer done: the routes' own backendRefs name the old side "
+                                   "again; users stay on the new side";
+    struct control_migration_state *n = w->next;
+    if (n->phase != MODEL_PHASE_COMPLETED || n->weight <= 0 || !w->seen->routes_name_from ||
+        w->seen->superseded)
+        return;
+    control_work_attempt(w, (int64_t)w->want->spec->n_steps);
+    n->retired = true;
+    control_work_say(w, MODEL_PHASE_RETIRING, "%s", why);
+    control_work_event(w, true, "Reopened",
+                       "%s; `watari migrate finish %s` prints the patch, abort takes them back",
+                       why, w->want->name);
+    act(w, CONTROL_ACT_PUBLISH);
+}
+
 /* The end of life: while the share in force is not what the routes say, the object must stay. */
 static void guard_end(struct control_work *w)
 {
@@ -553,6 +577,7 @@ void control_migration_plan(const struct control_migration_want *want,
         requeue(&w, REQUEUE_SOON_MS);
         return;
     }
+    reopen(&w);
     if (out->next.has_request)
         control_work_request(&w);
     go_on(&w);

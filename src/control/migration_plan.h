@@ -4,8 +4,8 @@
  * Laws (tests/plan, tests/unit/test_control_plan.c): nothing is done on a reading that is empty,
  * partial or pending; the weight never rises while a verdict of this epoch stands, nor while it is
  * held; a verdict is undone only by a user, with a new epoch; a step taken back for both sides'
- * sake opens an epoch, too, and holds it; the higher epoch wins; the same input gives the same
- * bytes.
+ * sake opens an epoch, too, and holds it; one that is completed is so while its routes say so; the
+ * higher epoch wins; the same input gives the same bytes.
  */
 #ifndef CONTROL_MIGRATION_PLAN_H
 #define CONTROL_MIGRATION_PLAN_H
@@ -49,7 +49,9 @@ struct control_migration_seen {
     bool routes_name_from, routes_name_to; /* any of their own backendRefs */
     double routes_share; /* percent of `to` in their own backendRefs; -1: they differ or name other
                             backends */
-    const char *rival; /* the Migration that moves the same users and goes first; NULL: none */
+    bool superseded;     /* another Migration decides for the users of the old side, if this one is
+                            completed */
+    const char *rival;   /* the Migration that moves the same users and goes first; NULL: none */
     struct control_counts requests;
 };
 

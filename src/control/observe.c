@@ -1,3 +1,4 @@
+#include "control/in_use.h"
 #include "control/reconcile.h"
 #include "health/params.h"
 #include "model/view.h"
@@ -51,8 +52,9 @@ static void see_rule(const json_t *rule, const char *namespace,
     shares->percent = percent;
 }
 
-static void see_routes(const struct control_store *store, const char *namespace,
-                       const struct model_migration_spec *spec, struct control_migration_seen *seen)
+void control_observe_routes(const struct control_store *store, const char *namespace,
+                            const struct model_migration_spec *spec,
+                            struct control_migration_seen *seen)
 {
     struct shares shares = {0};
     seen->routes_exist = true;
@@ -96,18 +98,13 @@ int control_observe(const struct control_store *store, const struct control_repo
     *want = (struct control_migration_want){.spec = m->spec, .name = model_name(doc)};
     want->generation = json_integer_value(json_object_get(meta, "generation"));
     want->deleting = json_object_get(meta, "deletionTimestamp") != NULL;
-    size_t i;
-    json_t *f;
-    json_array_foreach(json_object_get(meta, "finalizers"), i, f)
-    {
-        want->has_finalizer |= strcmp(json_string_value(f), "watari.dev/share") == 0;
-    }
+    want->has_finalizer = control_in_use_has_finalizer(doc);
     control_migration_state_read(m->status, state);
     r = health_params_from(m->spec, state->weight, &params, err);
     if (r < 0)
         return r;
     memset(seen, 0, sizeof(*seen));
-    see_routes(store, namespace, m->spec, seen);
+    control_observe_routes(store, namespace, m->spec, seen);
     see_side(store, reports, namespace, m->spec->from->name.ptr, now_ms, &seen->old);
     see_side(store, reports, namespace, m->spec->to->name.ptr, now_ms, &seen->new);
     const char *uid = json_string_value(json_object_get(meta, "uid"));

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "control/event.h"
+#include "control/in_use.h"
 #include "control/migration_plan.h"
 #include "control/rival.h"
 
@@ -135,20 +136,6 @@ static bool has_action(const struct job *j, enum control_action_kind kind)
     return false;
 }
 
-static void set_finalizer(json_t *doc, bool wanted)
-{
-    json_t *meta = json_object_get(doc, "metadata"), *list = json_array(), *f;
-    size_t i;
-    json_array_foreach(json_object_get(meta, "finalizers"), i, f)
-    {
-        if (strcmp(json_string_value(f), "watari.dev/share") != 0)
-            json_array_append(list, f);
-    }
-    if (wanted)
-        json_array_append_new(list, json_string("watari.dev/share"));
-    json_object_set_new(meta, "finalizers", list);
-}
-
 /* Without counters; of proxies what they run, for whoever waits until they do. */
 static json_t *substance(const json_t *status)
 {
@@ -189,7 +176,7 @@ static int write_status(struct job *j, struct wt_err *err)
     json_object_set(doc, "status", j->status);
     bool add = has_action(j, CONTROL_ACT_ADD_FINALIZER);
     if (add || has_action(j, CONTROL_ACT_REMOVE_FINALIZER))
-        set_finalizer(doc, add);
+        control_in_use_set_finalizer(doc, add);
     const struct control_kv kv = {key, text};
     int r = control_store_update(j->r->store, doc, CONTROL_STATUS | CONTROL_FINALIZERS, &kv, 1,
                                  NULL, err);
@@ -237,6 +224,16 @@ static const char *rival(const struct job *j)
     return NULL;
 }
 
+static bool is_superseded(const struct job *j)
+{
+    for (struct wt_map_entry *e = wt_map_first(&j->r->queue); e; e = wt_map_next(&j->r->queue, e)) {
+        const json_t *other = control_store_get_key(j->r->store, e->key.ptr);
+        if (other && control_rival_supersedes(other, j->doc))
+            return true;
+    }
+    return false;
+}
+
 static int reconcile(struct job *j, bool pending, struct wt_err *err)
 {
     const char *uid =
@@ -249,6 +246,7 @@ static int reconcile(struct job *j, bool pending, struct wt_err *err)
         return r;
     j->seen.pending = pending;
     j->seen.rival = rival(j);
+    j->seen.superseded = is_superseded(j);
     load_base(j->r, j->doc, j->due);
     j->base = control_reports_count(j->r->reports, uid ? uid : "", j->due->base, &j->seen.requests);
     control_migration_plan(&j->want, &j->state, &j->seen, j->wall_ms, &j->plan);

@@ -35,4 +35,9 @@ int control_observe(const struct control_store *store, const struct control_repo
                     struct control_migration_want *want, struct control_migration_state *state,
                     struct control_migration_seen *seen, struct wt_err *err);
 
+/* The part of `seen` that is about the routes, as they are in the store now; the rest is kept. */
+void control_observe_routes(const struct control_store *store, const char *namespace,
+                            const struct model_migration_spec *spec,
+                            struct control_migration_seen *seen);
+
 #endif

@@ -60,6 +60,21 @@ static bool has_users(const json_t *doc)
     return json_number_value(json_object_get(status(doc), "weight")) > 0;
 }
 
+bool control_rival_supersedes(const json_t *other, const json_t *doc)
+{
+    const char *from = backend(doc, "from");
+    double epoch = json_number_value(json_object_get(status(other), "epoch"));
+    if (strcmp(model_namespace(doc), model_namespace(other)) != 0 ||
+        strcmp(model_name(doc), model_name(other)) == 0 || epoch <= 0 ||
+        !shares_route(doc, other) ||
+        (strcmp(backend(other, "from"), from) != 0 && strcmp(backend(other, "to"), from) != 0))
+        return false;
+    if (!is_over(other))
+        return true;
+    int age = strcmp(text(status(other), "startedAt"), text(status(doc), "startedAt"));
+    return has_users(other) && (age ? age > 0 : strcmp(model_name(other), model_name(doc)) < 0);
+}
+
 bool control_rival_before(const json_t *doc, const json_t *other)
 {
     const json_t *mine = json_object_get(doc, "metadata"),

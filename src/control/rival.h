@@ -11,4 +11,8 @@
  * documents of the kind Migration; of any two at most one waits. */
 bool control_rival_before(const json_t *doc, const json_t *other);
 
+/* Whether `other` decides for the users of the old side of `doc`, which is completed: one that has
+ * begun and is not over, or began later. So it is in proxies. */
+bool control_rival_supersedes(const json_t *other, const json_t *doc);
+
 #endif

@@ -51,6 +51,7 @@ static void read_seen(json_t *given, struct control_migration_seen *seen)
     seen->silent = (unsigned)integer(o, "silent");
     seen->passed = truth(o, "passed");
     seen->wanting = integer(o, "wanting");
+    seen->superseded = truth(o, "superseded");
     seen->old = side(json_object_get(o, "old"));
     seen->new = side(json_object_get(o, "new"));
     const json_t *routes = json_object_get(o, "routes"), *r = json_object_get(o, "running");
