@@ -5,6 +5,7 @@
 #include "control/discovery.h"
 #include "control/event.h"
 #include "control/http.h"
+#include "control/in_use.h"
 #include "control/selector.h"
 #include "control/watch.h"
 #include "model/check.h"
@@ -262,11 +263,44 @@ static void replace_status(struct call *c)
     json_decref(doc);
 }
 
+/* Make before break: what users depend on goes when they have been moved. */
+static int may_delete_backend(struct call *c, struct wt_err *err)
+{
+    const json_t *doc = stored(c);
+    json_t *all = control_store_list(c->api->store, model_kind_migration, c->path.namespace);
+    const json_t *by = doc ? control_in_use_by(c->api->store, all, doc, false) : NULL;
+    char why[REFUSAL_TEXT];
+    if (by)
+        control_in_use_why(by, doc, why, sizeof(why));
+    json_decref(all);
+    return by ? wt_fail(err, WT_ECONFLICT, "%s", why) : 0;
+}
+
+/* A route may have changed a moment ago, and the controller not have looked since. */
+static int hold_migration(struct call *c, struct wt_err *err)
+{
+    const json_t *doc = stored(c);
+    if (c->dry_run || !doc || control_in_use_has_finalizer(doc) ||
+        !control_in_use_share(c->api->store, doc))
+        return 0;
+    json_t *held = json_deep_copy(doc);
+    if (!held)
+        return wt_fail(err, WT_ENOMEM, "out of memory");
+    control_in_use_set_finalizer(held, true);
+    int r = control_store_update(c->api->store, held, CONTROL_FINALIZERS, NULL, 0, NULL, err);
+    json_decref(held);
+    return r;
+}
+
 static void delete_object(struct call *c)
 {
     struct wt_err err = {0};
     json_t *last = NULL;
-    int r = control_store_delete(c->api->store, c->path.kind, c->path.namespace, c->path.name, 0,
+    int r = c->path.kind == model_kind_backend     ? may_delete_backend(c, &err)
+            : c->path.kind == model_kind_migration ? hold_migration(c, &err)
+                                                   : 0;
+    if (r == 0)
+        r = control_store_delete(c->api->store, c->path.kind, c->path.namespace, c->path.name, 0,
                                  c->dry_run, &last, &err);
     if (r == WT_ENOENT)
         send_not_found(c);

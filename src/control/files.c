@@ -6,6 +6,7 @@
 #include "control/event.h"
 #include "control/file_record.h"
 #include "control/file_set.h"
+#include "control/in_use.h"
 #include "control/migration_part.h"
 #include "control/names.h"
 #include "model/check.h"
@@ -469,9 +470,25 @@ static bool is_absent(const struct present *p, const json_t *doc)
 struct removal {
     struct control_files *f;
     struct present present;
-    json_t *migrations, *kept_by; /* lists; kept_by: Migrations, each once */
+    json_t *migrations, *kept_by; /* lists: those that stay; those that keep something, each once */
     struct control_names removed, kept;
 };
+
+/* One that goes in this removal needs nothing any more. */
+static int list_staying(struct removal *r, struct wt_err *err)
+{
+    json_t *all = control_store_list(r->f->store, model_kind_migration, NULL), *m;
+    size_t i;
+    r->migrations = json_array();
+    json_array_foreach(all, i, m)
+    {
+        if (!is_absent(&r->present, m) || control_in_use_has_finalizer(m) ||
+            control_migration_part(r->f->store, m, m))
+            json_array_append(r->migrations, m);
+    }
+    json_decref(all);
+    return all && r->migrations ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+}
 
 static void keep(struct removal *r, json_t *migration, const char *key)
 {
@@ -496,7 +513,7 @@ static int take_of(struct removal *r, const struct model_kind *kind, struct wt_e
         char key[MODEL_KEY_MAX];
         if (r->f->batch.n == BATCH_MAX || !is_absent(&r->present, doc))
             continue;
-        json_t *migration = control_migration_of(r->migrations, doc);
+        json_t *migration = control_migration_of(r->f->store, r->migrations, doc);
         if (migration)
             keep(r, migration, model_key(doc, key, sizeof(key)));
         else
@@ -522,11 +539,11 @@ static int remove_batch(struct removal *r, bool *out_more, struct wt_err *err)
 {
     struct batch *b = &r->f->batch;
     forget_seen(r);
-    r->migrations = control_store_list(r->f->store, model_kind_migration, NULL);
     r->kept_by = json_array();
-    int code = r->migrations && r->kept_by ? 0 : wt_fail(err, WT_ENOMEM, "out of memory");
+    int code = r->kept_by ? list_present(r->f, &r->present, err)
+                          : wt_fail(err, WT_ENOMEM, "out of memory");
     if (code == 0)
-        code = list_present(r->f, &r->present, err);
+        code = list_staying(r, err);
     for (unsigned k = 0; code == 0 && k < model_kinds_len; k++)
         code = take_of(r, &model_kinds[k], err);
     *out_more = b->n == BATCH_MAX;
@@ -580,8 +597,8 @@ static void tell_kept(const struct removal *r, int64_t wall_ms)
     if (told || !r->kept.n)
         return;
     control_names_text(&r->kept, names, sizeof(names));
-    snprintf(text, sizeof(text),
-             "in no file any more, but kept while a Migration has users on both sides: %s", names);
+    snprintf(text, sizeof(text), "in no file any more, but kept while a Migration needs %s: %s",
+             r->kept.n == 1 ? "it" : "them", names);
     wt_log(WT_LOG_WARN, "%s", text);
     json_array_foreach(r->kept_by, i, m)
         control_event_emit(r->f->store, m, true, "Kept", text, wall_ms);

@@ -7,7 +7,8 @@
  *
  * An object that came from a file and is in none any more is removed, but never on a reading that
  * is empty, and only once the files have rested: a file that is still being written looks like a
- * shorter one. Nor while users are on their way between two sides of which it is a part.
+ * shorter one. Nor while a Migration with users on its new side needs it (control/in_use.h), or
+ * while users are on both sides of one of which it is a part.
  *
  * Many changes go to the store in several transactions, so that others run in between; what they
  * see then is a part of a reading (control_files_applying()).

@@ -1,5 +1,6 @@
 #include "control/migration_part.h"
 
+#include "control/in_use.h"
 #include "model/kind.h"
 
 #include <string.h>
@@ -10,23 +11,10 @@ static bool is_named(const json_t *ref, const char *name)
     return text && strcmp(text, name) == 0;
 }
 
-/* Whether users are on their way between its sides, and `doc` is it or a part of it. */
-static bool is_part_of(const json_t *migration, const json_t *doc)
+static bool has_route(const json_t *migration, const struct model_kind *kind, const char *name)
 {
-    const json_t *status = json_object_get(migration, "status"), *ref;
-    const json_t *spec = json_object_get(migration, "spec");
-    double weight = json_number_value(json_object_get(status, "weight"));
-    const struct model_kind *kind = model_kind_of(doc);
-    const char *name = model_name(doc);
+    const json_t *spec = json_object_get(migration, "spec"), *ref;
     size_t i;
-    if (weight <= 0 || weight >= 100 ||
-        strcmp(model_namespace(migration), model_namespace(doc)) != 0)
-        return false;
-    if (kind == model_kind_migration)
-        return strcmp(model_name(migration), name) == 0;
-    if (kind == model_kind_backend)
-        return is_named(json_object_get(spec, "from"), name) ||
-               is_named(json_object_get(spec, "to"), name);
     json_array_foreach(json_object_get(spec, "routeRefs"), i, ref)
     {
         const char *of = json_string_value(json_object_get(ref, "kind"));
@@ -36,13 +24,32 @@ static bool is_part_of(const json_t *migration, const json_t *doc)
     return false;
 }
 
-json_t *control_migration_of(const json_t *migrations, const json_t *doc)
+bool control_migration_part(const struct control_store *store, const json_t *migration,
+                            const json_t *doc)
+{
+    const json_t *status = json_object_get(migration, "status");
+    double weight = json_number_value(json_object_get(status, "weight"));
+    bool on_their_way = weight > 0 && weight < 100;
+    const struct model_kind *kind = model_kind_of(doc);
+    const char *name = model_name(doc);
+    if (strcmp(model_namespace(migration), model_namespace(doc)) != 0)
+        return false;
+    if (kind == model_kind_migration)
+        return strcmp(model_name(migration), name) == 0 &&
+               (on_their_way || control_in_use_share(store, migration));
+    return on_their_way && has_route(migration, kind, name);
+}
+
+json_t *control_migration_of(const struct control_store *store, const json_t *migrations,
+                             const json_t *doc)
 {
     json_t *m;
     size_t i;
+    if (model_kind_of(doc) == model_kind_backend)
+        return control_in_use_by(store, migrations, doc, true);
     json_array_foreach(migrations, i, m)
     {
-        if (is_part_of(m, doc))
+        if (control_migration_part(store, m, doc))
             return m;
     }
     return NULL;

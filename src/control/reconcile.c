@@ -246,7 +246,7 @@ static int reconcile(struct job *j, bool pending, struct wt_err *err)
         return r;
     j->seen.pending = pending;
     j->seen.rival = rival(j);
-    j->seen.superseded = is_superseded(j);
+    j->seen.superseded = j->state.phase == MODEL_PHASE_COMPLETED && is_superseded(j);
     load_base(j->r, j->doc, j->due);
     j->base = control_reports_count(j->r->reports, uid ? uid : "", j->due->base, &j->seen.requests);
     control_migration_plan(&j->want, &j->state, &j->seen, j->wall_ms, &j->plan);

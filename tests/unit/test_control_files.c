@@ -338,6 +338,71 @@ static void several_errors_are_one_sentence(void **unused)
     teardown(&s);
 }
 
+#define ROUTE(backend)                                                                             \
+    "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: shop}\n"     \
+    "spec: {rules: [{backendRefs: [{group: watari.dev, kind: Backend, name: " backend "}]}]}\n"
+
+static void set_status(struct site *s, const char *phase, double weight, const char *retired)
+{
+    json_t *m =
+        json_deep_copy(control_store_get(s->store, model_kind_migration, "default", "shop"));
+    json_object_set_new(m, "status",
+                        json_pack("{s:s, s:i, s:f, s:[{s:s, s:s}]}", "phase", phase, "epoch", 1,
+                                  "weight", weight, "conditions", "type", "Retired", "status",
+                                  retired));
+    assert_int_equal(control_store_update(s->store, m, CONTROL_STATUS, NULL, 0, NULL, NULL), 0);
+    json_decref(m);
+}
+
+/* What decides is the routes as they are, at the end too. */
+static void what_users_depend_on_is_kept(void **unused)
+{
+    static const struct {
+        const char *phase;
+        double weight;
+        const char *retired, *left; /* left: what the files still say, beside "stays" */
+        bool migration, old, new;   /* is there in the end */
+    } rows[] = {
+        {"RolledBack", 0, "False", ROUTE("old"), false, false, false},
+        {"RolledBack", 0, "False", ROUTE("old") MIGRATION, true, true, false},
+        {"Paused", 50, "False", ROUTE("old"), true, true, true},
+        {"Paused", 50, "False", ROUTE("old") MIGRATION, true, true, true},
+        {"Blocked", 50, "False", ROUTE("old") MIGRATION, true, true, true},
+        {"Retiring", 100, "False", ROUTE("old"), true, true, true},
+        {"Retiring", 100, "False", ROUTE("old") MIGRATION, true, true, true},
+        {"Retiring", 100, "False", ROUTE("new"), false, false, false},
+        {"Retiring", 100, "False", ROUTE("new") MIGRATION, true, true, true},
+        {"Retiring", 100, "True", ROUTE("new") MIGRATION, true, false, true},
+        {"Retiring", 100, "True", ROUTE("old") MIGRATION, true, true, true},
+        {"Completed", 100, "True", ROUTE("new"), false, false, false},
+        {"Completed", 100, "True", ROUTE("new") MIGRATION, true, false, false},
+        {"Completed", 100, "True", ROUTE("old"), true, true, true},
+        {"Completed", 100, "True", ROUTE("old") MIGRATION, true, true, true},
+        {"Completed", 100, "True", "", false, false, false}, /* once the route has gone */
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct site s;
+        char text[2000];
+        setup(&s, dir, 1);
+        write_file(&s, "/site/site.yaml",
+                   BACKEND("old") BACKEND("new") BACKEND("stays") ROUTE("old") MIGRATION);
+        apply_later(&s);
+        set_status(&s, rows[i].phase, rows[i].weight, rows[i].retired);
+        snprintf(text, sizeof(text), "%s%s", BACKEND("stays"), rows[i].left);
+        write_file(&s, "/site/site.yaml", text);
+        for (int k = 0; k < 4; k++)
+            apply_later(&s);
+        if ((control_store_count(s.store, model_kind_migration) == 1) != rows[i].migration ||
+            (port_of(&s, "old") == 80) != rows[i].old || (port_of(&s, "new") == 80) != rows[i].new)
+            fail_msg("row %zu: %zu Migrations, port of old %d, of new %d", i,
+                     control_store_count(s.store, model_kind_migration), (int)port_of(&s, "old"),
+                     (int)port_of(&s, "new"));
+        if (*rows[i].left && events(&s, "Migration", "Kept") != (rows[i].old || rows[i].new))
+            fail_msg("row %zu: told %u times", i, events(&s, "Migration", "Kept"));
+        teardown(&s);
+    }
+}
+
 static void set_finalizers(struct site *s, json_t *list)
 {
     json_t *b = json_deep_copy(control_store_get(s->store, model_kind_backend, "default", "a"));
@@ -854,6 +919,7 @@ int main(void)
         cmocka_unit_test(bad_and_empty_files_change_nothing),
         cmocka_unit_test(only_what_changed_is_read),
         cmocka_unit_test(parts_of_a_running_migration_are_kept),
+        cmocka_unit_test(what_users_depend_on_is_kept),
         cmocka_unit_test(what_is_said_anew_of_one_being_deleted_is_made),
         cmocka_unit_test(an_object_follows_its_own_text_alone),
         cmocka_unit_test(what_is_not_put_is_not_refused),
