@@ -144,6 +144,44 @@ static bool is_match_path(struct wt_str s)
            !wt_str_ends(s, WT_STR("/.."));
 }
 
+static int hex(char c)
+{
+    const char *digits = "0123456789abcdef0123456789ABCDEF", *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) % 16 : -1;
+}
+
+/* How many bytes at `i` are one of RFC 3986 §3.3 (a pchar, with its whole escape, or '/'); 0: they
+ * are none. NUL is none either: no path may hold it, however written. */
+static size_t path_byte(struct wt_str s, size_t i, char *out)
+{
+    char c = s.ptr[i];
+    *out = c;
+    if (c == '%' && i + 2 < s.len && hex(s.ptr[i + 1]) >= 0 && hex(s.ptr[i + 2]) >= 0) {
+        *out = (char)(hex(s.ptr[i + 1]) * 16 + hex(s.ptr[i + 2]));
+        return *out ? 3 : 0;
+    }
+    return c && (class_of(c) & (LOWER | UPPER | DIGIT) || strchr("/-._~!$&'()*+,;=:@", c)) ? 1 : 0;
+}
+
+/* What a filter puts into a request's path goes out as it is, behind what a normalised path keeps:
+ * a '?' would begin a query, a dot segment, escaped or not, would lead elsewhere at the host. */
+static bool is_rewrite_path(struct wt_str s)
+{
+    size_t len = 0, dots = 0; /* of the segment */
+    if (s.len && s.ptr[0] != '/')
+        return false;
+    for (size_t i = 0, n; i < s.len; i += n) {
+        char c;
+        n = path_byte(s, i, &c);
+        bool slash = n == 1 && c == '/';
+        if (n == 0 || (slash && dots && dots == len && dots <= 2))
+            return false;
+        dots = slash ? 0 : dots + (c == '.');
+        len = slash ? 0 : len + 1;
+    }
+    return !dots || dots != len || dots > 2;
+}
+
 static bool is_ip(struct wt_str s)
 {
     char text[INET6_ADDRSTRLEN];
@@ -198,6 +236,9 @@ static const struct {
                           "a path to match (starts with '/', no '//', '/./', '/../', "
                           "'%2F', '?', '#' or spaces)"},
     [MODEL_TARGET_PATH] = {is_target_path, "a path (starts with '/', no '#' or spaces)"},
+    [MODEL_REWRITE_PATH] = {is_rewrite_path,
+                            "a path to put in (starts with '/', no '?', '#', '/./', '/../' or what "
+                            "else no path holds but as %XX)"},
     [MODEL_IP] = {is_ip, "an IPv4 or IPv6 address"},
     [MODEL_IP_PORT] = {is_ip_port, "ADDRESS:PORT ([ADDRESS]:PORT for IPv6)"},
     [MODEL_FILE_PATH] = {is_file_path, "an absolute path"},

@@ -1,5 +1,6 @@
 #include "proxy/filter.h"
 
+#include "http/uri.h"
 #include "model/reserved.h"
 
 /* ---- compiling ---- */
@@ -79,6 +80,11 @@ static int compile_path(const struct model_http_path_modifier *from, struct wt_a
         return 0;
     bool full = from->type == MODEL_HTTP_MODIFY_FULL_PATH;
     struct wt_str value = full ? from->replace_full_path : from->replace_prefix_match;
+    /* The one form in which paths go out (http/uri.h), whatever a store holds. */
+    int r = value.len ? http_path_normalise(value, arena, &value) : 0;
+    if (r < 0)
+        return wt_fail(err, r, "path \"%.*s\": %s", WT_ARG(value),
+                       r == WT_EINVAL ? "no path to put in" : "no memory");
     while (!full && value.len && value.ptr[value.len - 1] == '/')
         value.len--;
     struct wt_str copy = wt_arena_str(arena, value.ptr ? value : WT_STR(""));
@@ -193,10 +199,7 @@ static struct wt_str change_path(const struct proxy_path_change *c, struct wt_st
         rest = wt_str_sub(path, prefix_len, path.len);
     if (c->value.len + rest.len == 0)
         return WT_STR("/");
-    bool slash = c->value.len && c->value.ptr[0] != '/';
-    const char *z =
-        wt_arena_printf(arena, "%s%.*s%.*s", slash ? "/" : "", WT_ARG(c->value), WT_ARG(rest));
-    return wt_str_z(z);
+    return wt_str_z(wt_arena_printf(arena, "%.*s%.*s", WT_ARG(c->value), WT_ARG(rest)));
 }
 
 int proxy_filter_request(const struct proxy_filters *f, struct http_head *request,

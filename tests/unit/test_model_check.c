@@ -180,6 +180,12 @@ static const struct {
      "x.yaml: line 5: spec.rules[0].filters[0].urlRewrite.path: ReplacePrefixMatch needs a rule "
      "with "
      "exactly one match, of type PathPrefix"},
+    {ROUTE "  rules: [{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath,\n"
+           "    replaceFullPath: '/b?x=1'}}}]}]\n",
+     "x.yaml: line 6: spec.rules[0].filters[0].urlRewrite.path.replaceFullPath: \"/b?x=1\" is not "
+     "a "
+     "path to put in (starts with '/', no '?', '#', '/./', '/../' or what else no path holds but "
+     "as %XX)"},
     {ROUTE "  rules: [{timeouts: {request: 1s, backendRequest: 2s}}]\n",
      "x.yaml: line 5: spec.rules[0].timeouts.backendRequest: is longer than request"},
     {ROUTE "  rules: [{timeouts: {request: 0s, backendRequest: 2s}}]\n", NULL},

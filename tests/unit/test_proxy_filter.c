@@ -51,6 +51,9 @@ static void replace_prefix(void **state)
         {"/foo", "/", "/foo", "/"},
         {"/", "/xyz", "/", "/xyz/"},
         {"/", "/xyz", "/bar", "/xyz/bar"},
+        /* of a store that holds what no check would take: as a request's own path */
+        {"/foo", "/x%79z", "/foo/bar", "/xyz/bar"},
+        {"/foo", "/a/../xyz/%2e", "/foo/bar", "/xyz/bar"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char filter[256];
@@ -199,6 +202,9 @@ static void refused(void **state)
     } rows[] = {
         {"{'type':'RequestMirror'}", "spec.rules[0]: filters[0]: "},
         {"{'type':'URLRewrite'}", "spec.rules[0]: filters[0]: "},
+        {"{'type':'URLRewrite','urlRewrite':{'path':{'type':'ReplaceFullPath',"
+         "'replaceFullPath':'/b?x=1'}}}",
+         "filters[0]: path \"/b?x=1\""},
         {"{'type':'RequestHeaderModifier','requestHeaderModifier':{'set':["
          "{'name':'Transfer-Encoding','value':'chunked'}]}}",
          "Transfer-Encoding"},
