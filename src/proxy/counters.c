@@ -11,19 +11,22 @@
 #define ROW(kind, struct_name, shape, field, prefix, name, help)                                   \
     {                                                                                              \
         kind, PROXY_SHAPE_##shape, offsetof(struct struct_name, field), name,                      \
-            prefix name METRIC_##shape, help                                                       \
+            prefix name METRIC_##shape, help, NULL                                                 \
     }
 #define GAUGE(kind, gauge, prefix, name, help)                                                     \
     {                                                                                              \
-        kind, PROXY_SHAPE_GAUGE, gauge, name, prefix name, help                                    \
+        kind, PROXY_SHAPE_GAUGE, gauge, name, prefix name, help, NULL                              \
     }
 #define B(shape, field, name, help)                                                                \
     ROW(PROXY_STATS_BACKEND, proxy_backend_stats, shape, field, "envoy_cluster_", name, help)
+/* Of a kind that Envoy has, which knows no such counter. */
+#define W(field, name, help)                                                                       \
+    ROW(PROXY_STATS_BACKEND, proxy_backend_stats, COUNTER, field, "watari_cluster_", name, help)
 #define BH(end, help)                                                                              \
     {                                                                                              \
         PROXY_STATS_BACKEND, PROXY_SHAPE_COUNTER,                                                  \
             offsetof(struct proxy_backend_stats, health_check_##end), "health_check." #end,        \
-            "envoy_cluster_health_check_" #end, help                                               \
+            "envoy_cluster_health_check_" #end, help, NULL                                         \
     }
 #define BG(gauge, name, help)                                                                      \
     GAUGE(PROXY_STATS_BACKEND, PROXY_BACKEND_##gauge, "envoy_cluster_", name, help)
@@ -55,9 +58,9 @@ const struct proxy_counter proxy_counters[] = {
     B(COUNTER, cx_connect_fail, "upstream_cx_connect_fail", "Connections that failed to open."),
     B(COUNTER, cx_connect_timeout, "upstream_cx_connect_timeout", "Connects that ran out of time."),
     B(COUNTER, cx_overflow, "upstream_cx_overflow", "Times the limit of connections was reached."),
-    B(COUNTER, cx_reused_stale, "upstream_cx_reused_stale",
+    W(cx_reused_stale, "upstream_cx_reused_stale",
       "Pooled connections found closed by the peer when they were to be used."),
-    B(COUNTER, cx_surplus, "upstream_cx_surplus",
+    W(cx_surplus, "upstream_cx_surplus",
       "Connections given up because the backend sent more than its answer."),
     B(COUNTER, cx_rx_bytes, "upstream_cx_rx_bytes_total", "Bytes received from the backend."),
     B(COUNTER, cx_tx_bytes, "upstream_cx_tx_bytes_total", "Bytes sent to the backend."),
@@ -82,13 +85,15 @@ const struct proxy_counter proxy_counters[] = {
     L(COUNTER, cx_protocol_error, "downstream_cx_protocol_error",
       "Connections closed because the client broke the protocol."),
     L(COUNTER, cx_idle_timeout, "downstream_cx_idle_timeout", "Idle connections closed."),
-    L(COUNTER, cx_refused, "downstream_cx_overload_reject",
-      "Connections refused because a limit was reached."),
+    /* Envoy's connection managers do not see what is refused at accept: its listeners count it. */
+    {PROXY_STATS_LISTENER, PROXY_SHAPE_COUNTER, offsetof(struct proxy_listener_stats, cx_refused),
+     "downstream_cx_overload_reject", "envoy_listener_downstream_cx_overload_reject",
+     "Connections refused because a limit was reached.", "envoy_listener_address"},
     L(COUNTER, cx_rx_bytes, "downstream_cx_rx_bytes_total", "Bytes from clients."),
     L(COUNTER, cx_tx_bytes, "downstream_cx_tx_bytes_total", "Bytes to clients."),
     {PROXY_STATS_LISTENER, PROXY_SHAPE_COUNTER, offsetof(struct proxy_listener_stats, rq_lost),
      "requests_lost", "watari_listener_requests_lost_total",
-     "Requests without a complete answer, or with an error that the proxy made."},
+     "Requests without a complete answer, or with an error that the proxy made.", NULL},
 
     MG(WEIGHT, "weight", "Share asked of the new side, in per cent."),
     MG(SHARE_OBSERVED, "share_observed", "Share seen on the new side, in per cent."),

@@ -23,6 +23,7 @@ struct proxy_counter {
     const char *name;   /* in /stats, after the entry's: "upstream_rq_total" */
     const char *metric; /* in /metrics: "envoy_cluster_upstream_rq_total" */
     const char *help;
+    const char *label; /* in /metrics, for the entry's name; NULL: the kind's */
 };
 
 extern const struct proxy_counter proxy_counters[];

@@ -158,11 +158,11 @@ static void add_histogram(struct wt_buf *out, const char *name, struct wt_str l1
     wt_buf_add_char(out, '\n');
 }
 
-static void add_row(struct wt_buf *out, const struct proxy_counter *c, const struct row *r)
+static void add_row(struct wt_buf *out, const struct proxy_counter *c, const struct row *r,
+                    struct wt_str label)
 {
     const uint64_t *words = proxy_counter_words(c, &r->sums);
     const struct proxy_histogram *times = (const void *)words;
-    struct wt_str label = wt_buf_str(&r->label);
     switch (c->shape) {
     case PROXY_SHAPE_COUNTER:
     case PROXY_SHAPE_ACTIVE:
@@ -187,6 +187,23 @@ static void add_row(struct wt_buf *out, const struct proxy_counter *c, const str
         add_double(out, c->metric, label, r->gauges[c->offset]);
         break;
     }
+}
+
+/* The same value under the label that the counter has for it. */
+static int add_labelled(struct wt_buf *out, const struct proxy_counter *c, const struct row *r)
+{
+    struct wt_str label = wt_buf_str(&r->label);
+    struct wt_buf own = wt_buf_make(4096);
+    if (c->label) {
+        add_z(&own, c->label);
+        wt_buf_add_str(&own, wt_str_sub(label, wt_str_find(label, '='), label.len));
+        label = wt_buf_str(&own);
+    }
+    int error = wt_buf_error(&own);
+    if (error == 0)
+        add_row(out, c, r, label);
+    wt_buf_done(&own);
+    return error;
 }
 
 /* ---- collecting ---- */
@@ -235,8 +252,8 @@ static int render_kind(struct proxy_stats *s, enum proxy_stats_kind kind, struct
         if (c->kind != kind)
             continue;
         add_head(out, c->metric, shape_types[c->shape], c->help);
-        for (size_t i = 0; i < rows.n; i++)
-            add_row(out, c, &rows.rows[i]);
+        for (size_t i = 0; i < rows.n && rows.error == 0; i++)
+            rows.error = add_labelled(out, c, &rows.rows[i]);
     }
     rows_done(&rows);
     return rows.error;

@@ -298,7 +298,7 @@ def test_posts_never_go_out_twice_under_random_resets(world):
             unlucky += seen == 0
         elif i % 5:
             assert statuses[i] == 200, i
-    assert unlucky <= proxy.metric("envoy_cluster_upstream_cx_reused_stale")
+    assert unlucky <= proxy.metric("watari_cluster_upstream_cx_reused_stale")
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])

@@ -69,7 +69,7 @@ def test_a_host_that_sends_too_much_gets_no_two_requests_on_a_connection(world, 
     client.on_head = told.set  # at once: after a second it would be a last word
     client.ask("/much", method=method)
     assert origin.seen("/much")[0].connection == before
-    wait_for(lambda: proxy.metric("envoy_cluster_upstream_cx_surplus") == 1, 5, "it to be noticed")
+    wait_for(lambda: proxy.metric("watari_cluster_upstream_cx_surplus") == 1, 5, "it to be noticed")
     after = [client.ask(f"/after{i}").json for i in range(4)]
     assert len({a["connection"] for a in after}) == 4, after
     assert all(["connection", "close"] in a["fields"] for a in after), after
@@ -96,7 +96,7 @@ def test_a_last_word_on_an_idle_connection_is_no_surplus(world):
     answered.set()
     wait_for(lambda: proxy.metric("envoy_cluster_upstream_cx_active") == 0, 5, "the connection to be given up")
     assert kept(client) > before
-    assert proxy.metric("envoy_cluster_upstream_cx_surplus") == 0
+    assert proxy.metric("watari_cluster_upstream_cx_surplus") == 0
 
 
 def worst_of(proxy, n=15):

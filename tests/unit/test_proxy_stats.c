@@ -137,6 +137,9 @@ static void count_some(struct proxy_stats *s, struct proxy_stats_entry *entries[
     proxy_histogram_observe(&proxy_stats_backend(entries[0], 0)->rq_time, 700);
     proxy_histogram_observe(&proxy_stats_backend(entries[0], 1)->rq_time, 7042);
     proxy_count_status(proxy_stats_listener(entries[2], 1)->rq_class, 503);
+    proxy_count_add(&proxy_stats_listener(entries[2], 0)->cx_refused, 4);
+    proxy_count_add(&proxy_stats_backend(entries[0], 0)->cx_reused_stale, 5);
+    proxy_count_add(&proxy_stats_backend(entries[0], 1)->cx_surplus, 6);
     proxy_count_add(&proxy_stats_migration(entries[3], 0)->requests[PROXY_SIDE_NEW], 12);
     proxy_count(&proxy_stats_migration(entries[3], 1)->bad[PROXY_SIDE_NEW]);
     proxy_gauge_set(entries[3], PROXY_MIGRATION_WEIGHT, 12.5);
@@ -168,6 +171,10 @@ static void metrics_text(void **state)
         {"envoy_http_downstream_rq_xx{envoy_response_code_class=\"5\","
          "envoy_http_conn_manager_prefix=\"0.0.0.0:8080\"}",
          "1"},
+        {"envoy_listener_downstream_cx_overload_reject{envoy_listener_address=\"0.0.0.0:8080\"}",
+         "4"},
+        {"watari_cluster_upstream_cx_reused_stale{envoy_cluster_name=\"default/old\"}", "5"},
+        {"watari_cluster_upstream_cx_surplus{envoy_cluster_name=\"default/old\"}", "6"},
         {"watari_migration_weight{migration=\"default/shop\"}", "12.5"},
         {"watari_migration_requests_total{side=\"new\",migration=\"default/shop\"}", "12"},
         {"watari_migration_bad_total{side=\"new\",migration=\"default/shop\"}", "1"},
