@@ -96,7 +96,13 @@ static json_t *listener_status(const struct where *at, const struct model_gatewa
     bool others;
     json_t *kinds = supported_kinds(l, &others), *list = json_array();
     add(list, before, &listener_rows[what].accepted, at);
-    add(list, before, &listener_rows[what].programmed, at);
+    struct control_condition programmed = listener_rows[what].programmed;
+    char message[160];
+    snprintf(message, sizeof(message), "no proxy listens on it; %s, where it was, is still served",
+             seen->listeners[i].kept);
+    if (what == CLOSED && *seen->listeners[i].kept)
+        programmed.message = message;
+    add(list, before, &programmed, at);
     add(list, before, &kinds_rows[others], at);
     add_conflict(list, before, seen->listeners[i].lost_to, at);
     return json_pack("{s:s, s:o, s:I, s:o}", "name", l->name.ptr, "supportedKinds", kinds,
@@ -111,13 +117,16 @@ static void gateway_conditions(json_t *list, const struct where *at,
 {
     const json_t *before = json_object_get(at->doc, "status");
     char invalid[120];
-    unsigned worst = 0, n_invalid = counts[CLOSED] + counts[CONFLICTED];
+    unsigned n_kept = 0, worst = 0, n_invalid = counts[CLOSED] + counts[CONFLICTED];
     const char *why = !counts[CONFLICTED] ? "could not be opened"
                       : !counts[CLOSED]   ? "conflict with another Gateway's"
                                           : "could not be opened, or conflict with another's";
     while (worst < OPEN && !counts[worst])
         worst++;
-    snprintf(invalid, sizeof(invalid), "%u of %u listeners %s", n_invalid, n, why);
+    for (unsigned i = 0; i < n; i++)
+        n_kept += listener_case(seen, i) == CLOSED && *seen->listeners[i].kept;
+    snprintf(invalid, sizeof(invalid), "%u of %u listeners %s%s", n_invalid, n, why,
+             n_kept ? "; what they had before is still served" : "");
     struct control_condition accepted = listener_rows[worst].accepted;
     struct control_condition programmed = listener_rows[worst].programmed;
     if (n_invalid) {

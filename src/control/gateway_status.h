@@ -10,6 +10,7 @@ struct control_listener_seen {
     uint32_t attached_routes;
     unsigned open;       /* proxies that have the snapshot and listen on all its addresses */
     const char *lost_to; /* as of struct control_gateway_count */
+    char kept[128];      /* "0.0.0.0:80", where a proxy serves it until it has the new one; "" */
 };
 
 struct control_gateway_seen {

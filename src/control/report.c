@@ -99,8 +99,8 @@ static bool refuses_the_same(const json_t *a, const json_t *b)
 /* In what statuses are made of. */
 static bool says_the_same(const json_t *a, const json_t *b)
 {
-    return is_the_same(a, b, "listeners") && is_the_same(a, b, "backends") &&
-           refuses_the_same(a, b) &&
+    return is_the_same(a, b, "listeners") && is_the_same(a, b, "kept") &&
+           is_the_same(a, b, "backends") && refuses_the_same(a, b) &&
            integer(json_object_get(a, "ack"), "version") ==
                integer(json_object_get(b, "ack"), "version");
 }

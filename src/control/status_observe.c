@@ -377,6 +377,23 @@ static bool is_open(const json_t *report, const struct model_gateway_spec *spec,
     return open;
 }
 
+/* Where a proxy serves it that cannot open what it wants now (proxy/opened.h). */
+static void see_kept(const json_t *report, const struct model_gateway *gateway,
+                     const struct model_gateway_listener *l, struct control_listener_seen *out)
+{
+    char wanted[640];
+    size_t i;
+    json_t *one;
+    snprintf(wanted, sizeof(wanted), "Gateway %.*s/%.*s, listener %.*s",
+             WT_ARG(gateway->metadata->namespace), WT_ARG(gateway->metadata->name),
+             WT_ARG(l->name));
+    json_array_foreach(json_object_get(report, "kept"), i, one)
+    {
+        if (!*out->kept && strcmp(text(one, "listener"), wanted) == 0)
+            snprintf(out->kept, sizeof(out->kept), "%s", text(one, "address"));
+    }
+}
+
 static void see_proxy(void *ctx, const char *proxy, const json_t *report)
 {
     const struct gateway_look *look = ctx;
@@ -392,8 +409,10 @@ static void see_proxy(void *ctx, const char *proxy, const json_t *report)
     if (!ours || (uint64_t)json_integer_value(ack) < look->version)
         return;
     out->have++;
-    for (size_t i = 0; i < spec->n_listeners && i < CONTROL_LISTENERS_MAX; i++)
+    for (size_t i = 0; i < spec->n_listeners && i < CONTROL_LISTENERS_MAX; i++) {
         out->listeners[i].open += is_open(report, spec, &spec->listeners[i]);
+        see_kept(report, look->gateway, &spec->listeners[i], &out->listeners[i]);
+    }
 }
 
 void control_gateway_see(const struct control_reports *reports, const struct model_gateway *gateway,

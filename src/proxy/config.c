@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "model/attach.h"
 #include "model/view.h"
+#include "proxy/opened.h"
 
 #include <stdlib.h>
 
@@ -59,11 +60,7 @@ void proxy_config_unref(struct proxy_config *c)
     proxy_left_outs_done(&c->left_outs);
     wt_map_done(&c->by_name);
     wt_free(c->listeners);
-    for (uint32_t i = 0; i < c->n_unopened; i++) {
-        wt_free(c->unopened[i].what);
-        wt_free(c->unopened[i].why);
-    }
-    wt_free(c->unopened);
+    proxy_opened_done(c);
     wt_free(c->backends);
     wt_free(c->migrations);
     wt_free(c->targets);
@@ -475,46 +472,10 @@ static uint32_t socket_for(struct builder *b, const union io_addr *addr, struct 
     l = l ? proxy_listener_ref(l) : open_listener(b, addr, err);
     if (!l)
         return UINT32_MAX;
-    struct proxy_listener **all =
-        wt_realloc(c->listeners, (c->n_listeners + 1) * sizeof(struct proxy_listener *));
-    if (!all) {
-        proxy_listener_unref(l);
+    int64_t socket = proxy_opened_add(b->config, l);
+    if (socket < 0)
         no_memory(err);
-        return UINT32_MAX;
-    }
-    c->listeners = all;
-    c->listeners[c->n_listeners] = l;
-    return c->n_listeners++;
-}
-
-static bool was_unopened(const struct proxy_config *c, const struct proxy_unopened *u)
-{
-    for (uint32_t i = 0; c && i < c->n_unopened; i++)
-        if (strcmp(c->unopened[i].what, u->what) == 0 && strcmp(c->unopened[i].why, u->why) == 0)
-            return true;
-    return false;
-}
-
-/* Written down, and said once. */
-static int add_unopened(struct builder *b, const struct model_gateway *gw,
-                        const struct model_gateway_listener *view, const union io_addr *addr,
-                        const char *why, struct wt_err *err)
-{
-    struct proxy_config *c = b->config;
-    char what[640];
-    struct proxy_unopened *all = wt_realloc(c->unopened, (c->n_unopened + 1) * sizeof *all);
-    if (!all)
-        return no_memory(err);
-    c->unopened = all;
-    snprintf(what, sizeof what, "Gateway %.*s/%.*s, listener %.*s", WT_ARG(gw->metadata->namespace),
-             WT_ARG(gw->metadata->name), WT_ARG(view->name));
-    struct proxy_unopened u = {*addr, wt_str_dup(wt_str_z(what)), wt_str_dup(wt_str_z(why))};
-    c->unopened[c->n_unopened++] = u;
-    if (!u.what || !u.why)
-        return no_memory(err);
-    if (!was_unopened(b->before, &u))
-        wt_log(WT_LOG_ERROR, "%s is not served: %s", u.what, u.why);
-    return 0;
+    return socket < 0 ? UINT32_MAX : (uint32_t)socket;
 }
 
 /* A Gateway without addresses listens on all of IPv4. */
@@ -527,6 +488,7 @@ static int add_listener(struct builder *b, const struct model_gateway *gw,
     if (!sockets)
         return no_memory(err);
     proxy_route_listener_init(l, gw, view);
+    const struct proxy_opened_name what = proxy_opened_name(l);
     for (uint32_t i = 0; i < n; i++) {
         union io_addr addr = {0};
         struct wt_str text =
@@ -538,13 +500,34 @@ static int add_listener(struct builder *b, const struct model_gateway *gw,
         uint32_t s = socket_for(b, &addr, &why);
         if (s != UINT32_MAX)
             sockets[l->n_sockets++] = s;
-        else
-            r = add_unopened(b, gw, view, &addr, why.msg, err);
+        r = s != UINT32_MAX ? proxy_opened_note(b->config, what.text, s, false)
+                            : proxy_opened_miss(b->config, b->before, what.text, &addr, why.msg);
         if (r < 0)
-            return r;
+            return no_memory(err);
     }
     l->sockets = sockets;
     b->n_route_listeners++;
+    return 0;
+}
+
+/* They come last: what a listener of the new config wants is not theirs. */
+static int keep_listeners(struct builder *b, struct wt_err *err)
+{
+    uint32_t room = b->before ? b->before->n_served : 0, n = b->n_route_listeners;
+    for (uint32_t i = 0; room && i < n; i++) {
+        uint32_t *sockets = wt_arena_alloc(&b->arena, room * sizeof *sockets);
+        const struct proxy_opened_name what = proxy_opened_name(&b->route_listeners[i]);
+        int kept = sockets ? proxy_opened_keep(b->config, b->before, what.text, sockets) : -1;
+        if (kept < 0)
+            return no_memory(err);
+        for (int k = 0; k < kept; k++) {
+            struct proxy_route_listener *l = &b->route_listeners[b->n_route_listeners++];
+            *l = b->route_listeners[i];
+            l->sockets = &sockets[k];
+            l->n_sockets = 1;
+            l->kept_port = b->config->listeners[sockets[k]]->port;
+        }
+    }
     return 0;
 }
 
@@ -592,12 +575,12 @@ static int gateways_in_order(struct builder *b, const struct model_gateway *out[
 static int add_listeners(struct builder *b, struct wt_err *err)
 {
     enum { LISTENERS_A_GATEWAY = 64 };
-    size_t room = (size_t)count_of(b, "Gateway") + 1;
+    size_t room = (size_t)count_of(b, "Gateway") + 1, kept = b->before ? b->before->n_served : 0;
     const struct model_gateway **gateways =
         wt_arena_alloc(&b->arena, room * sizeof(struct model_gateway *));
     uint32_t n;
-    b->route_listeners =
-        wt_arena_zalloc(&b->arena, room * LISTENERS_A_GATEWAY * sizeof *b->route_listeners);
+    b->route_listeners = wt_arena_zalloc(&b->arena, (room * LISTENERS_A_GATEWAY + kept) *
+                                                        sizeof *b->route_listeners);
     if (!gateways || !b->route_listeners)
         return no_memory(err);
     int r = gateways_in_order(b, gateways, &n, err);
@@ -609,7 +592,7 @@ static int add_listeners(struct builder *b, struct wt_err *err)
             wt_wrap(err, r, "Gateway/%.*s/%.*s", WT_ARG(gw->metadata->namespace),
                     WT_ARG(gw->metadata->name));
     }
-    return r;
+    return r < 0 ? r : keep_listeners(b, err);
 }
 
 /* ---- routes ---- */

@@ -32,6 +32,13 @@ struct proxy_unopened {
     char *why;  /* "listen on 0.0.0.0:80: Address already in use" */
 };
 
+/* A socket that a Gateway's listener is served at (opened.h). */
+struct proxy_served_at {
+    char *what;      /* as above */
+    uint32_t socket; /* in proxy_config.listeners */
+    bool kept;       /* its address is another by now, which cannot be had yet */
+};
+
 /* Where a rule's backendRef leads. */
 struct proxy_target {
     struct proxy_backend *backend;            /* NULL: there is no such backend (500) */
@@ -59,6 +66,8 @@ struct proxy_config {
     uint32_t n_listeners;
     struct proxy_unopened *unopened;
     uint32_t n_unopened;
+    struct proxy_served_at *served;
+    uint32_t n_served;
     struct proxy_backend **backends;
     uint32_t n_backends;
     struct proxy_migration **migrations;

@@ -470,7 +470,7 @@ static int add_listeners(struct proxy_routes *r, const struct proxy_routes_input
 {
     for (uint32_t l = 0; l < in->n_listeners; l++) {
         const struct proxy_route_listener *listener = &in->listeners[l];
-        r->ports[l] = listener->port;
+        r->ports[l] = listener->kept_port ? listener->kept_port : listener->port;
         if (listener_name(r, listener->hostname, &r->names[l]) < 0)
             return WT_ENOMEM;
         for (uint32_t i = 0; i < listener->n_sockets; i++) {

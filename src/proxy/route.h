@@ -71,12 +71,13 @@ struct proxy_route_listener {
     struct wt_str gateway_namespace, gateway_name, name;
     struct wt_str hostname; /* empty: every host; "*.example.com": what lies below */
     uint16_t port;
+    uint16_t kept_port; /* that it is still reached by (proxy/opened.h); 0: `port` */
     enum proxy_route_from from;
     const uint32_t *sockets; /* the caller's numbers of the sockets it is reached through */
     uint32_t n_sockets;
 };
 
-/* Fills all but the sockets from the view of a Gateway. */
+/* Fills all but the sockets and kept_port from the view of a Gateway. */
 void proxy_route_listener_init(struct proxy_route_listener *out,
                                const struct model_gateway *gateway,
                                const struct model_gateway_listener *listener);
@@ -104,7 +105,7 @@ struct proxy_match {
     const uint32_t *targets; /* rule->n_refs numbers of the caller */
     uint32_t prefix_len;     /* bytes of the path that matched, without a slash at the end */
     uint32_t listener;       /* index in the input */
-    uint16_t port;           /* of that listener */
+    uint16_t port;           /* that listener is reached by */
 };
 
 /* The rule for a request that came in through `socket`, or false: 404 and flag NR. The path must be

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "io/file.h"
 #include "proxy/internal.h"
+#include "proxy/opened.h"
 #include "rpc/client.h"
 
 #include <inttypes.h>
@@ -235,6 +236,7 @@ static char *make_report(struct sync *s)
                                "backends", backends, "listeners", listeners_json(p->config));
     if (!report)
         return NULL;
+    json_object_set_new(report, "kept", proxy_opened_kept_json(p->config)); /* none: nothing */
     add_position(s, report);
     add_site_key(p, report);
     if (p->config->left_outs.n)

@@ -170,6 +170,9 @@ static void entries_of_others_stay(void **unused)
 #define ALL OPEN("\"127.0.0.1:80\", \"127.0.0.1:81\", \"127.0.0.1:82\"")
 #define NOT_TAKEN(key)                                                                             \
     "\"notTaken\": [{\"key\": \"" key "\", \"version\": 9, \"message\": \"bad\"}]"
+#define KEPT(listener)                                                                             \
+    "\"kept\": [{\"listener\": \"Gateway default/web, listener " listener                          \
+    "\", \"address\": \"127.0.0.1:79\"}]"
 #define REJECTED "\"rejected\": {\"version\": 9, \"message\": \"bad\"}"
 
 static const struct gateway_row {
@@ -178,7 +181,7 @@ static const struct gateway_row {
         int64_t ack; /* -1: all */
         const char *more;
     } reports[2];
-    const char *conditions, *second, *message;
+    const char *conditions, *second, *message, *of_second;
 } gateway_rows[] = {
     {{{NULL, 0, NULL}},
      "Accepted=True/Accepted Programmed=Unknown/Pending ",
@@ -222,6 +225,16 @@ static const struct gateway_row {
      "Accepted=False/ListenersNotValid Programmed=False/Invalid ",
      "Accepted=False/PortUnavailable Programmed=False/Invalid ResolvedRefs=True/ResolvedRefs ",
      "3 of 3 listeners could not be opened"},
+    {{{"p", -1, OPEN("\"127.0.0.1:80\", \"127.0.0.1:82\", \"127.0.0.1:79\"") ", " KEPT("shop")}},
+     "Accepted=True/ListenersNotValid Programmed=False/Invalid ",
+     "Accepted=False/PortUnavailable Programmed=False/Invalid ResolvedRefs=True/ResolvedRefs ",
+     "1 of 3 listeners could not be opened; what they had before is still served",
+     "no proxy listens on it; 127.0.0.1:79, where it was, is still served"},
+    {{{"p", -1, OPEN("\"127.0.0.1:80\", \"127.0.0.1:82\"") ", " KEPT("other")}},
+     "Accepted=True/ListenersNotValid Programmed=False/Invalid ",
+     "Accepted=False/PortUnavailable Programmed=False/Invalid ResolvedRefs=True/ResolvedRefs ",
+     "1 of 3 listeners could not be opened",
+     "no proxy listens on it"},
     /* One that has it is enough; one that lags behind takes nothing back. */
     {{{"p", -1, ALL}, {"q", 0, OPEN("")}},
      "Accepted=True/Accepted Programmed=True/Programmed ",
@@ -297,6 +310,11 @@ static void gateways(void **unused)
         if (strcmp(text, row->conditions) != 0 || strcmp(second, row->second) != 0)
             fail_msg("row %zu: %s; %s", i, text, second);
         if (row->message ? !message || strcmp(message, row->message) != 0 : message != NULL)
+            fail_msg("row %zu: %s", i, message);
+        programmed = control_condition_find(
+            json_object_get(json_array_get(listeners, 1), "conditions"), "type", "Programmed");
+        message = json_string_value(json_object_get(programmed, "message"));
+        if (row->of_second && strcmp(message, row->of_second) != 0)
             fail_msg("row %zu: %s", i, message);
         assert_non_null(strstr(third, "ResolvedRefs=False/InvalidRouteKinds"));
         assert_int_equal(

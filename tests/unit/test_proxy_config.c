@@ -9,10 +9,16 @@
 
 #include "proxy_rig_help.h"
 
+#include "proxy/opened.h"
+
 #include <fcntl.h>
+
+static uint16_t taken_port; /* by somebody else */
 
 static int open_null(void *ctx, const union io_addr *addr, struct wt_err *err)
 {
+    if (taken_port && io_addr_port(addr) == taken_port)
+        return wt_fail(err, WT_EIO, "Address already in use");
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
@@ -88,6 +94,8 @@ static void set_site(struct rig *r)
     assert_int_equal(r->config->left_outs.n, 0);
 }
 
+static uint16_t named_port; /* that a redirect of the last one would name */
+
 /* The backend of the rule for a path; "500" where it has none, "404" without a rule. */
 static const char *leads_to(struct rig *r, const char *path)
 {
@@ -103,6 +111,7 @@ static const char *leads_to(struct rig *r, const char *path)
     wt_arena_done(&arena);
     if (!found)
         return "404";
+    named_port = m.port;
     int ref = proxy_rule_pick(m.rule, 1);
     uint32_t target = ref < 0 ? PROXY_TARGET_NONE : m.targets[ref];
     if (target == PROXY_TARGET_NONE)
@@ -401,6 +410,122 @@ static void the_older_policy_is_in_force(void **state)
     }
 }
 
+static void set_gateway_at(struct rig *r, const char *name, const char *address, int port)
+{
+    rig_set(r,
+            "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway','metadata':"
+            "{'name':'%s','namespace':'default','creationTimestamp':'%s'},'spec':"
+            "{'gatewayClassName':'watari','addresses':[{'type':'IPAddress','value':'%s'}],"
+            "'listeners':[{'name':'http','port':%d,'protocol':'HTTP'}]}}",
+            name, strcmp(name, "web") == 0 ? "2026-01-01T00:00:00Z" : "2026-01-01T00:00:01Z",
+            address, port);
+}
+
+/* "10.0.0.1:80 …", what is listened on. */
+static const char *listens_on(const struct rig *r)
+{
+    static char text[200];
+    size_t n = 0;
+    *text = 0;
+    for (uint32_t i = 0; i < r->config->n_listeners; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? " " : "",
+                              r->config->listeners[i]->text);
+    return text;
+}
+
+/* Make before break: where the new address cannot be had, the one before stays, with the routes of
+ * the new config. */
+static void a_listener_moves_once_it_can(void **state)
+{
+    static const struct {
+        const char *from, *to;
+        uint16_t to_port;
+        const char *during;
+    } rows[] = {
+        {"10.0.0.1", "10.0.0.1", 81, "10.0.0.1:80"},
+        {"10.0.0.1", "10.0.0.2", 81, "10.0.0.1:80"},
+        {"10.0.0.1", "0.0.0.0", 81, "10.0.0.1:80"},
+        /* it is ours that is in the way */
+        {"10.0.0.1", "0.0.0.0", 80, ""},
+        {"0.0.0.0", "10.0.0.1", 80, ""},
+        {"::", "10.0.0.1", 80, ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rig r;
+        char last[100];
+        taken_port = 0;
+        set_site(&r);
+        set_gateway_at(&r, "web", rows[i].from, 80);
+        publish(&r);
+        set_gateway_at(&r, "web", rows[i].to, rows[i].to_port);
+        taken_port = rows[i].to_port;
+        for (int n = 0; n < 2; n++) {
+            set_filter(&r, n ? "new" : "old", "x-a");
+            publish(&r);
+            if (strcmp(listens_on(&r), rows[i].during) != 0)
+                fail_msg("row %zu: %s", i, listens_on(&r));
+            assert_int_equal(r.config->n_unopened, 1);
+            json_t *kept = proxy_opened_kept_json(r.config);
+            assert_int_equal(json_array_size(kept), *rows[i].during ? 1 : 0);
+            if (kept) {
+                const json_t *one = json_array_get(kept, 0);
+                assert_string_equal(json_string_value(json_object_get(one, "listener")),
+                                    "Gateway default/web, listener http");
+                assert_string_equal(json_string_value(json_object_get(one, "address")),
+                                    rows[i].during);
+                assert_string_equal(leads_to(&r, "/b"), n ? "default/new" : "default/old");
+                assert_int_equal(named_port, 80);
+            }
+            json_decref(kept);
+        }
+        taken_port = 0;
+        publish(&r);
+        snprintf(last, sizeof last, "%s:%u", rows[i].to, rows[i].to_port);
+        assert_string_equal(listens_on(&r), last);
+        assert_int_equal(r.config->n_unopened, 0);
+        assert_null(proxy_opened_kept_json(r.config));
+        assert_string_equal(leads_to(&r, "/b"), "default/new");
+        assert_int_equal(named_port, rows[i].to_port);
+        rig_done(&r);
+    }
+}
+
+/* What stays for one listener is not taken from another that wants it, and goes with its own. */
+static void what_stays_is_nobodys_claim(void **state)
+{
+    struct rig r;
+    taken_port = 0;
+    set_site(&r);
+    set_gateway_at(&r, "web", "10.0.0.1", 80);
+    publish(&r);
+    rig_set_backend(&r, "more", 3, 1);
+    rig_set(&r, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'HTTPRoute','metadata':"
+                "{'name':'more','namespace':'default'},'spec':{'parentRefs':[{'name':'later'}],"
+                "'rules':[{'backendRefs':[{'group':'watari.dev','kind':'Backend','name':"
+                "'more'}]}]}}");
+    set_gateway_at(&r, "later", "10.0.0.1", 80);
+    set_gateway_at(&r, "web", "10.0.0.1", 81);
+    taken_port = 81;
+    publish(&r);
+    assert_string_equal(listens_on(&r), "10.0.0.1:80");
+    assert_string_equal(leads_to(&r, "/a"), "default/more");
+    rig_done(&r);
+
+    taken_port = 0;
+    set_site(&r);
+    set_gateway_at(&r, "web", "10.0.0.1", 80);
+    publish(&r);
+    rig_set(&r, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway','metadata':"
+                "{'name':'web','namespace':'default'},'spec':{'gatewayClassName':'watari',"
+                "'addresses':[{'type':'IPAddress','value':'10.0.0.1'}],"
+                "'listeners':[{'name':'other','port':81,'protocol':'HTTP'}]}}");
+    taken_port = 81;
+    publish(&r);
+    assert_string_equal(listens_on(&r), "");
+    taken_port = 0;
+    rig_done(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +538,8 @@ int main(void)
         cmocka_unit_test(a_policy_stays_as_it_was),
         cmocka_unit_test(a_migration_stays_as_it_was),
         cmocka_unit_test(a_gateway_stays_as_it_was),
+        cmocka_unit_test(a_listener_moves_once_it_can),
+        cmocka_unit_test(what_stays_is_nobodys_claim),
         cmocka_unit_test(the_older_gateway_has_the_listener),
         cmocka_unit_test(the_older_policy_is_in_force),
     };
