@@ -100,8 +100,8 @@ static enum http_h1_fault bad_name(struct wt_str in, size_t start, size_t pos)
     return c == '\n' && pos == start ? HTTP_H1_FAULT_BARE_LINE_END : HTTP_H1_FAULT_FIELD_NAME;
 }
 
-static int parse_other_name(struct wt_str in, size_t *pos, struct wt_str *out,
-                            enum http_h1_fault *fault)
+static int parse_other_name(struct wt_str in, size_t *pos, struct http_head *head,
+                            struct wt_str *out, enum http_h1_fault *fault)
 {
     size_t start = *pos, at = start;
     unsigned seen = 0;
@@ -116,22 +116,26 @@ static int parse_other_name(struct wt_str in, size_t *pos, struct wt_str *out,
     if (in.ptr[at] != ':' || at == start)
         return fail(fault, bad_name(in, start, at));
     *out = wt_str(in.ptr + start, at - start);
-    if ((seen & HTTP_CLASS_UNDERSCORE) && is_alias(*out))
-        return fail(fault, HTTP_H1_FAULT_FIELD_ALIAS);
+    if (seen & HTTP_CLASS_UNDERSCORE) {
+        if (is_alias(*out))
+            return fail(fault, HTTP_H1_FAULT_FIELD_ALIAS);
+        head->underscored = true;
+    }
     *pos = at + 1;
     return 0;
 }
 
 /* What stands before the colon is compared with the name that it can only be; equal to a known one,
  * it needs no look at each byte. */
-static inline int parse_name(struct wt_str in, size_t *pos, struct wt_str *out,
-                             enum http_field_id *out_id, enum http_h1_fault *fault)
+static inline int parse_name(struct wt_str in, size_t *pos, struct http_head *head,
+                             struct wt_str *out, enum http_field_id *out_id,
+                             enum http_h1_fault *fault)
 {
     size_t colon = find_colon(in, *pos);
     *out = wt_str(in.ptr + *pos, colon - *pos);
     *out_id = colon < in.len ? http_field_lookup(*out) : HTTP_FIELD_OTHER;
     if (*out_id == HTTP_FIELD_OTHER)
-        return parse_other_name(in, pos, out, fault);
+        return parse_other_name(in, pos, head, out, fault);
     *pos = colon + 1;
     return 0;
 }
@@ -166,7 +170,7 @@ int http_h1_parse_fields(struct wt_str in, size_t *pos, uint32_t max_fields, str
             return take_crlf(in, pos, fault);
         struct wt_str name, value;
         enum http_field_id id;
-        int r = parse_name(in, pos, &name, &id, fault);
+        int r = parse_name(in, pos, head, &name, &id, fault);
         if (r == 0)
             r = parse_value(in, pos, &value, fault);
         if (r < 0)

@@ -77,6 +77,7 @@ struct http_head {
     bool expect_continue; /* the client waits for 100 */
     bool upgrade;         /* Connection: upgrade with an Upgrade field; in a response: status 101 */
     bool has_te_trailers; /* the client takes trailers */
+    bool underscored;     /* as received it has a name with '_' that is none of field.def */
 
     /* Bit `id` is clear only when no field has that id: what is absent costs nothing to look for.
      * Who changes fields[] by hand adds bits; a bit too many is harmless. */

@@ -57,6 +57,7 @@ void proxy_config_unref(struct proxy_config *c)
     for (struct wt_map_entry *e = wt_map_first(&c->documents); e; e = wt_map_next(&c->documents, e))
         free_document(e->value);
     wt_map_done(&c->documents);
+    proxy_aliases_done(&c->aliases);
     proxy_left_outs_done(&c->left_outs);
     wt_map_done(&c->by_name);
     wt_free(c->listeners);
@@ -688,6 +689,20 @@ static int add_unknown(struct builder *b, struct wt_err *err)
     return r;
 }
 
+/* A name counts in all routes: what one of them does not match may be for the next. */
+static int add_aliases(struct builder *b, struct wt_err *err)
+{
+    struct proxy_config *c = b->config;
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < c->n_migrations; i++)
+        if (c->migrations[i]->key == PROXY_KEY_HEADER)
+            r = proxy_aliases_add(&c->aliases, c->migrations[i]->key_name);
+    for (struct wt_map_entry *e = wt_map_first(&c->pieces); r == 0 && e;
+         e = wt_map_next(&c->pieces, e))
+        r = proxy_route_piece_names(e->value, &c->aliases);
+    return r < 0 ? no_memory(err) : 0;
+}
+
 static int add_routes(struct builder *b, struct wt_err *err)
 {
     struct proxy_config *c = b->config;
@@ -719,6 +734,8 @@ static int add_routes(struct builder *b, struct wt_err *err)
         .resolve = resolve,
         .ctx = b,
     };
+    if (r == 0)
+        r = add_aliases(b, err);
     if (r == 0)
         r = proxy_routes_build(&in, &c->routes, err);
     wt_free(pieces);

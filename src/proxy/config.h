@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "model/snapshot.h"
+#include "proxy/alias.h"
 #include "proxy/backend.h"
 #include "proxy/left_out.h"
 #include "proxy/route.h"
@@ -74,6 +75,7 @@ struct proxy_config {
     uint32_t n_migrations;
     struct proxy_target *targets; /* a rule's refs know them by index */
     uint32_t n_targets;
+    struct proxy_aliases aliases;     /* of all routes and migrations */
     struct proxy_left_outs left_outs; /* what of the snapshot is not in force */
     struct wt_map pieces;             /* key -> struct proxy_route_piece, for the next build */
     struct wt_map documents; /* key -> struct proxy_document, of Gateways and policies; likewise */

@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "http/head.h"
 #include "model/kinds.h"
+#include "proxy/alias.h"
 #include "proxy/filter.h"
 
 #define PROXY_TARGET_NONE UINT32_MAX
@@ -61,6 +62,10 @@ int proxy_route_piece_new_partly(const struct model_http_route *view, bool serve
 struct proxy_route_piece *proxy_route_piece_ref(struct proxy_route_piece *p);
 void proxy_route_piece_unref(struct proxy_route_piece *p); /* NULL allowed */
 uint64_t proxy_route_piece_version(const struct proxy_route_piece *p);
+
+/* Adds the names of fields that its matches look at and its filters change in requests. WT_ENOMEM.
+ */
+int proxy_route_piece_names(const struct proxy_route_piece *p, struct proxy_aliases *out);
 
 /* ---- the index ---- */
 

@@ -290,3 +290,29 @@ int proxy_rule_pick(const struct proxy_rule *rule, uint32_t random)
     }
     return -1;
 }
+
+static int names_of(const struct proxy_field *fields, uint32_t n, struct proxy_aliases *out)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < n; i++)
+        r = proxy_aliases_add(out, fields[i].name);
+    return r;
+}
+
+int proxy_route_piece_names(const struct proxy_route_piece *p, struct proxy_aliases *out)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < p->n_conds; i++)
+        for (uint32_t k = 0; r == 0 && k < p->conds[i].n_headers; k++)
+            r = proxy_aliases_add(out, p->conds[i].headers[k].name);
+    for (uint32_t i = 0; r == 0 && i < p->n_rules; i++) {
+        const struct proxy_filters *f = p->rules[i].filters;
+        if (f)
+            r = names_of(f->request.set, f->request.n_set, out);
+        if (f && r == 0)
+            r = names_of(f->request.add, f->request.n_add, out);
+        if (f && r == 0)
+            r = names_of(f->request.remove, f->request.n_remove, out);
+    }
+    return r;
+}

@@ -165,6 +165,11 @@ static void route(struct proxy_trip *t)
         proxy_reply(t, 405, 0, "CONNECT is not served");
         return;
     }
+    if (proxy_aliases_in(&c->aliases, t->in->request)) {
+        proxy_reply(t, 400, PROXY_LOG_DPE,
+                    "a field's name is, but for '-' and '_', one that a route decides by or sets");
+        return;
+    }
     while (socket < c->n_listeners && c->listeners[socket] != t->client->listener)
         socket++;
     if (socket == c->n_listeners ||

@@ -203,6 +203,15 @@ def test_fields_are_modified_on_both_ways(town):
     assert sorted(",".join(response.all("x-back")).replace(" ", "").split(",")) == ["0", "b"]
 
 
+@pytest.mark.parametrize("name", ["X_Set", "x_add", "X_Remove", "X_A", "x_b"])
+def test_another_spelling_of_a_field_that_routes_use_is_refused(town, name):
+    """A CGI-like origin would take it for the field, and it passed by the filter."""
+    before = len(town.origin.requests)
+    response = ask(town.proxy.port, "/", "modify.test", fields=[f"{name}: forged"])
+    assert response.status == 400 and len(town.origin.requests) == before
+    assert ask(town.proxy.port, "/", "modify.test", fields=["X_Other: 1"]).seen("x_other") == ["1"]
+
+
 def test_weights_over_a_thousand_requests(town):
     counts = {"nine": 0, "ten": 0, "zero": 0}
     lock = threading.Lock()

@@ -9,6 +9,7 @@
 
 #include "proxy_rig_help.h"
 
+#include "http/h1_parse.h"
 #include "proxy/opened.h"
 
 #include <fcntl.h>
@@ -526,6 +527,78 @@ static void what_stays_is_nobodys_claim(void **state)
     rig_done(&r);
 }
 
+static void set_names(struct rig *r, const char *match, const char *set, const char *add,
+                      const char *remove, const char *key)
+{
+    rig_set(r,
+            "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'HTTPRoute','metadata':"
+            "{'name':'shop','namespace':'default'},'spec':{'parentRefs':[{'name':'web'}],'rules':"
+            "[{'matches':[{'headers':[{'name':'%s','value':'1'}]}],'filters':[{'type':"
+            "'RequestHeaderModifier','requestHeaderModifier':{'set':[{'name':'%s','value':'1'}],"
+            "'add':[{'name':'%s','value':'1'}],'remove':['%s']}}],'backendRefs':[{'group':"
+            "'watari.dev','kind':'Backend','name':'old'}]}]}}",
+            match, set, add, remove);
+    rig_set(r,
+            "{'apiVersion':'watari.dev/v1alpha1','kind':'Migration','metadata':{'name':'shop',"
+            "'namespace':'default','uid':'u'},'spec':{'routeRefs':[{'kind':'HTTPRoute','name':"
+            "'shop'}],'from':{'name':'old'},'to':{'name':'new'},'state':'Shared','userKey':"
+            "{'header':'%s'},'steps':[{'setWeight':50}]},'status':{'phase':'Progressing','epoch':1,"
+            "'step':0,'weight':50,'tableVersion':1}}",
+            key);
+}
+
+static bool is_alias(struct rig *r, const char *name)
+{
+    char text[400];
+    struct http_head head;
+    struct wt_arena arena = wt_arena_make(1 << 16);
+    size_t used;
+    enum http_h1_fault fault;
+    int n =
+        snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a\r\nX-B: c\r\n%s: b\r\n\r\n", name);
+    http_head_init(&head, &arena);
+    assert_int_equal(http_h1_parse_request(wt_str(text, (size_t)n), 0, &http_h1_default_limits,
+                                           &head, &used, &fault),
+                     0);
+    bool found = proxy_aliases_in(&r->config->aliases, &head);
+    wt_arena_done(&arena);
+    return found;
+}
+
+/* What a route or a Migration decides by, or sets, has no other spelling. */
+static void names_have_no_aliases(void **state)
+{
+    static const struct {
+        const char *name;
+        bool alias[2]; /* of names with '-', and of those with '_' */
+    } rows[] = {
+        {"x-match", {false, true}},   {"X_Match", {true, false}},     {"X-Set-It", {false, true}},
+        {"X_Set_It", {true, false}},  {"x_SET-it", {true, true}},     {"X-Set_It", {true, true}},
+        {"x-add", {false, true}},     {"x_add", {true, false}},       {"X-Remove", {false, true}},
+        {"x_remove", {true, false}},  {"x-key", {false, true}},       {"X_KEY", {true, false}},
+        {"my_field", {false, false}}, {"my-field", {false, false}},   {"x_match_", {false, false}},
+        {"xmatch", {false, false}},   {"x_response", {false, false}},
+    };
+    struct rig r;
+    set_site(&r);
+    assert_false(is_alias(&r, "x_match"));
+    for (int k = 0; k < 2; k++) {
+        const char *const names[2][5] = {{"X-Match", "x-set-it", "X-Add", "x-remove", "X-Key"},
+                                         {"X_Match", "x_set_it", "X_Add", "x_remove", "X_Key"}};
+        set_names(&r, names[k][0], names[k][1], names[k][2], names[k][3], names[k][4]);
+        publish(&r);
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+            if (is_alias(&r, rows[i].name) != rows[i].alias[k])
+                fail_msg("%d: %s", k, rows[i].name);
+    }
+    /* One route's '_' is no excuse where another has the name with '-'. */
+    set_names(&r, "X_Match", "x-set-it", "x-match", "x_set_it", "X-Key");
+    publish(&r);
+    assert_true(is_alias(&r, "x_match") && is_alias(&r, "x_set_it"));
+    assert_false(is_alias(&r, "x-match") || is_alias(&r, "x-set-it"));
+    rig_done(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -542,6 +615,7 @@ int main(void)
         cmocka_unit_test(what_stays_is_nobodys_claim),
         cmocka_unit_test(the_older_gateway_has_the_listener),
         cmocka_unit_test(the_older_policy_is_in_force),
+        cmocka_unit_test(names_have_no_aliases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
