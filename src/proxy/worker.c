@@ -1,5 +1,6 @@
 #include "proxy/worker.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/accept.h"
