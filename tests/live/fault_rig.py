@@ -184,7 +184,8 @@ class Bench:
         site.backend("abyss", world.blackhole()).simple_route("abyss")
         site.policy("abyss", timeout={"http": {"requestTimeout": "200ms"}, "tcp": {"connectTimeout": "10s"}}, retry={"numRetries": 0})
         self.proxy = world.proxy(site, options=["--max-request-bytes", str(MOST_BODY)])
-        self.outcomes = {row.id: self.run(row) for row in rows}
+        # Each row's client has an address of its own, by which the log is read: the kernel gives ports again.
+        self.outcomes = {row.id: self.run(row, f"127.1.{1 + i // 200}.{1 + i % 200}") for i, row in enumerate(rows)}
         self.proxy.ask("/the-last", "one.test")
         wait_for(lambda: self.proxy.log(path="/the-last"), 5, "the last log line")
         logged = {self.outcomes[row.id].address for row in rows if row.flags is not False}
@@ -200,10 +201,10 @@ class Bench:
                 return behave(wire, request)
         return echo_once(wire, request)
 
-    def run(self, row):
+    def run(self, row, source):
         out = Outcome()
         before = self.proxy.metrics() if row.counters else {}
-        client = Client(self.proxy.port)
+        client = Client(self.proxy.port, source=source)
         out.address = client.address
         begin, cpu = time.monotonic(), self.proxy.cpu_s()
         try:
