@@ -96,15 +96,15 @@ static bool has_share(const struct proxy_target *target)
     return target->migration && (proxy_target_whole(target) || target->migration->weight > 0);
 }
 
-/* Of a missing side nothing is known that could move its users: they stay, and are answered as
- * Gateway API asks (500). A retired one has none. */
+/* A side without a Backend is as dead as one without hosts: its users go to the other one if they
+ * may, else they are answered as Gateway API asks (500). A retired one has none. */
 static void decide_side(struct proxy_trip *t)
 {
     const struct proxy_target *target = t->target;
     uint8_t random[MODEL_IDENTITY_BYTES];
-    bool whole = proxy_target_whole(target), alive[PROXY_SIDES];
+    bool alive[PROXY_SIDES];
     for (int s = 0; s < PROXY_SIDES; s++)
-        alive[s] = !whole || proxy_backend_alive(target->sides[s], io_now_ms());
+        alive[s] = target->sides[s] && proxy_backend_alive(target->sides[s], io_now_ms());
     proxy_secret_bytes(t->worker, random, sizeof random);
     proxy_share_decide(target->migration, &t->worker->shared->keys, t->in->request,
                        t->client->peer_host, random, alive, &t->share);
