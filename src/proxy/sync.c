@@ -504,11 +504,11 @@ static void run_save(void *arg)
         while (!s->unsaved)
             io_cond_wait(&s->save, IO_NEVER);
         io_sleep_until(next_ms);
-        next_ms = io_now_ms() + WRITE_DELAY_MS;
         s->unsaved = false;
         /* What could not be served must not be found at the next start. */
         if (p->publishing || model_snapshot_version(p->snapshot) != p->config->version) {
             s->unsaved = p->publishing;
+            next_ms = io_now_ms() + WRITE_DELAY_MS;
             continue;
         }
         int r = save(p, &err);

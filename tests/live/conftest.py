@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 pytest.register_assert_rewrite("fault_rig", "fault_requests", "fault_scarcity", "fault_answers")
 
 import rig  # noqa: E402
+from crossing_rig import standing_alone  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,10 @@ def shared_world(tmp_path_factory):
     w = rig.World(tmp_path_factory.mktemp("shared"))
     yield w
     w.end()
+
+
+@pytest.fixture
+def up(tmp_path):
+    """`watari up`, which the test may kill."""
+    with standing_alone(tmp_path) as u:
+        yield u

@@ -3,15 +3,8 @@
 import contextlib
 import time
 
-import pytest
 import rig
-from crossing_rig import Load, Service, Side, Up, backend
-
-
-@pytest.fixture
-def up(tmp_path):
-    with contextlib.closing(Up(tmp_path).start()) as up:
-        yield up.wait_ready()
+from crossing_rig import Load, Service, Side, backend
 
 
 def test_the_next_migration_waits_for_the_one_before(up):

@@ -7,15 +7,9 @@ import subprocess
 
 import pytest
 import rig
-from crossing_rig import BACKENDS, GATEWAYS, Service, backend, route, standing_alone
+from crossing_rig import BACKENDS, GATEWAYS, Service, backend, route
 
 ROUTE = f"{GATEWAYS}/httproutes/shop"
-
-
-@pytest.fixture
-def up(tmp_path):
-    with standing_alone(tmp_path) as u:
-        yield u
 
 
 @pytest.fixture

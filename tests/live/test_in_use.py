@@ -3,15 +3,8 @@
 import contextlib
 import time
 
-import pytest
 import rig
-from crossing_rig import BACKENDS, GATEWAYS, MIGRATIONS, Load, Service, Up, backend, route
-
-
-@pytest.fixture
-def up(tmp_path):
-    with contextlib.closing(Up(tmp_path).start()) as up:
-        yield up.wait_ready()
+from crossing_rig import BACKENDS, GATEWAYS, MIGRATIONS, Load, Service, backend, route
 
 
 def told(up, reason, text):

@@ -8,9 +8,8 @@ import sqlite3
 import subprocess
 import threading
 
-import pytest
 import rig
-from crossing_rig import GATEWAYS, Service, Up, route, run_by_all
+from crossing_rig import GATEWAYS, Service, route, run_by_all
 
 ROUTES, WEB = f"{GATEWAYS}/httproutes", f"{GATEWAYS}/gateways/web"
 FIRST_HALF = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
@@ -18,15 +17,6 @@ FIRST_HALF = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
 
 def sets(field, value="1"):
     return [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": field, "value": value}]}}]
-
-
-@pytest.fixture
-def up(tmp_path):
-    u = Up(tmp_path).start()
-    try:
-        yield u.wait_ready()
-    finally:
-        u.close()
 
 
 def watari(*words):

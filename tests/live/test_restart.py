@@ -2,21 +2,11 @@
 
 import threading
 
-import pytest
 import rig
-from crossing_rig import Service, Up
+from crossing_rig import Service
 
 STEPS = [{"setWeight": 10}, {"pause": {}}, {"setWeight": 100}, {"pause": {}}]
 LATE = "control takes its time"
-
-
-@pytest.fixture
-def up(tmp_path):
-    u = Up(tmp_path).start()
-    try:
-        yield u.wait_ready()
-    finally:
-        u.close()
 
 
 class Asking(threading.Thread):
